@@ -1,0 +1,176 @@
+//! How fast the functions are: `cargo shop bench`.
+//!
+//! It builds the functions as they are deployed, and is to each of them all that Lambda and DynamoDB would be: the
+//! runtime API that hands out events and takes the answers, and a store, over plain HTTP and over TLS. Times end where
+//! a function's own request arrives here; CPU time is what the kernel has counted for its process. Beside each figure
+//! stands its ratio to the baseline, a function that does nothing.
+
+mod build;
+mod instance;
+mod report;
+mod store;
+mod traffic;
+
+use std::{fs, io};
+
+use build::Program;
+use instance::Instance;
+use report::{Figures, Start, Warm};
+use store::{Protocol, Roots, Store};
+use traffic::Traffic;
+
+use crate::{database::DatabaseError, keys::KeyError, process::Group, template::TemplateError};
+
+/// The function that does nothing, of the package `shared`: so it has the functions' own dependencies and features.
+const BASELINE: &str = "baseline";
+/// Requests before those that count, so that every page of the program that they need is in memory.
+const WARM_UP: u32 = 50;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// These functions, or all if there are none.
+    pub functions: Vec<String>,
+    /// How many requests each function answers in a row.
+    pub requests: u32,
+    /// How often each function is started: over plain HTTP, and as often over TLS.
+    pub starts: u32,
+}
+
+/// Why nothing could be measured. Each text says what to do, or what went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// A function was asked for that is not there.
+    #[error("there is no function {0}: choose from {1}")]
+    NoSuchFunction(String, String),
+    /// A function is there that the benchmark has nothing to ask.
+    #[error("the benchmark has no event for {0}: add one to local/src/bench/traffic.rs")]
+    NoEvent(String),
+    /// Cargo has refused.
+    #[error("the functions can't be built: see what cargo says above")]
+    Build,
+    /// A function said nothing for long.
+    #[error("{0} was silent for {1} seconds; its last line was: {2}")]
+    Silent(String, u64, String),
+    /// A function failed.
+    #[error("{0} has failed: {1}")]
+    Failed(String, String),
+    /// The store can't be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The template can't be used.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// There is no token to send.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A certificate can't be made.
+    #[error("no certificate can be made for the store: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// TLS can't be set up.
+    #[error("the store can't speak TLS: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
+    /// A process, port or file is not to be had.
+    #[error("{0}: {1}")]
+    System(String, #[source] io::Error),
+}
+
+/// The error of something that the system was asked for.
+fn refused(what: impl Into<String>) -> impl FnOnce(io::Error) -> BenchError {
+    let what = what.into();
+    move |error| BenchError::System(what, error)
+}
+
+/// Measures, and gives the report: Markdown that reads as plain text, too. Progress goes to standard error.
+///
+/// # Errors
+/// Where something can't be built, started or understood.
+#[tokio::main]
+pub async fn run(options: &Options) -> Result<String, BenchError> {
+    let functions = chosen(&options.functions)?;
+    let group = Group::new().map_err(refused("no process can be started"))?;
+    let programs = build::all(&group, &functions).await?;
+    let roots = Roots::make()?;
+    let mut figures = Vec::new();
+    for program in &programs {
+        figures.push(measure(program, &group, &roots, options).await?);
+    }
+    group.end().await.map_err(refused("the functions can't be ended"))?;
+    Ok(report::write(&figures, options))
+}
+
+/// The functions to measure: those that were asked for, or all that have a folder.
+fn chosen(asked: &[String]) -> Result<Vec<String>, BenchError> {
+    let folder = crate::repository().join("functions");
+    let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(refused(format!("{} can't be read", folder.display())))?;
+    let mut all: Vec<_> =
+        entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    all.sort();
+    if let Some(unknown) = asked.iter().find(|name| !all.contains(name)) {
+        return Err(BenchError::NoSuchFunction(unknown.clone(), all.join(", ")));
+    }
+    all.retain(|name| asked.is_empty() || asked.contains(name));
+    match all.iter().find(|name| !traffic::is_known(name)) {
+        Some(unknown) => Err(BenchError::NoEvent(unknown.clone())),
+        None => Ok(all),
+    }
+}
+
+/// Starts a program again and again, and then has one instance of it answer many requests.
+async fn measure(
+    program: &Program,
+    group: &Group,
+    roots: &Roots,
+    options: &Options,
+) -> Result<Figures, BenchError> {
+    let Program { name, path } = program;
+    let hack = std::env::var("BENCH_PROGRAM")
+        .map(std::path::PathBuf::from)
+        .ok()
+        .filter(|_| name != BASELINE)
+        .unwrap_or(path.clone());
+    let path = &hack; // HACK
+    eprintln!("{name}: {} starts over HTTP and over TLS, then {} requests", options.starts, options.requests);
+    let store = Store::open(roots).await?;
+    let mut traffic = Traffic::new(name, &store).ok_or_else(|| BenchError::NoEvent(name.clone()))?;
+    let start = |protocol| Instance::start(name, path, group, store.variables(name, protocol));
+
+    let (mut http, mut tls) = (Vec::new(), Vec::new());
+    for _ in 0..options.starts {
+        for (protocol, starts) in [(Protocol::Http, &mut http), (Protocol::Tls, &mut tls)] {
+            let mut instance = start(protocol).await?;
+            let ready = instance.ready().await?;
+            let answer = instance.invoke(traffic.next_event()).await?;
+            starts.push(Start { ready, answered: instance.answered(&answer).await });
+            instance.end().await?;
+            traffic.check(&answer.body)?;
+        }
+    }
+
+    let mut instance = start(Protocol::Tls).await?;
+    instance.ready().await?;
+    for _ in 0..WARM_UP {
+        let answer = instance.invoke(traffic.next_event()).await?;
+        instance.settle(answer).await?;
+    }
+    let before = instance.cpu().await;
+    let mut durations = Vec::new();
+    for _ in 0..options.requests {
+        let answer = instance.invoke(traffic.next_event()).await?;
+        traffic.check(&answer.body)?;
+        durations.push(answer.duration);
+        instance.settle(answer).await?;
+    }
+    let cpu = before.zip(instance.cpu().await).map(|(before, after)| after.saturating_sub(before));
+    let peak_memory = instance.peak_memory();
+    instance.end().await?;
+    Ok(Figures {
+        name: name.clone(),
+        size: build::size(path)?,
+        http: Start::median(&http),
+        tls: Start::median(&tls),
+        warm: Warm::new(durations, cpu),
+        peak_memory,
+    })
+}

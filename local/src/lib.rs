@@ -1,0 +1,44 @@
+//! The shop on one machine, and the keeping of its repository: what `cargo shop` does.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`template`], [`filter`] | template.yaml, as far as one machine needs it |
+//! | [`data`] | the folder that keeps a shop's data |
+//! | [`database`] | DynamoDB inside this process, its tables made from the template |
+//! | [`keys`], [`seed`] | the key that signs access tokens, and the catalogue |
+//! | [`process`] | processes that never outlive the one that started them |
+//! | [`cargo_lambda`] | cargo-lambda, found or installed |
+//! | [`function`] | a function under `cargo lambda watch`, kept alive |
+//! | [`streams`] | the streams of tables, delivered to functions as Lambda does |
+//! | [`log`] | what the functions print, made readable |
+//! | [`up`] | all of it together: `cargo shop up` |
+//! | [`bench`] | how fast the functions are: `cargo shop bench` |
+//! | [`tidy`] | what must be true of the repository, and the files that are made from others |
+
+use std::path::PathBuf;
+
+pub mod filter;
+pub mod template;
+
+pub mod data;
+pub mod database;
+pub mod keys;
+pub mod seed;
+
+pub mod process;
+
+pub mod cargo_lambda;
+pub mod function;
+pub mod log;
+pub mod streams;
+
+pub mod bench;
+pub mod up;
+
+pub mod tidy;
+
+/// The root of the repository that this was built from.
+pub fn repository() -> PathBuf {
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    package.parent().map_or_else(|| package.clone(), PathBuf::from)
+}

@@ -1,0 +1,196 @@
+//! template.yaml, as far as the shop on one machine needs it: its tables, and which functions their streams feed.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use serde_json::{Map, json};
+use serde_yaml_ng::Value;
+
+use crate::filter::Filter;
+
+/// The template. CloudFormation's short forms (`!Ref X`, `!GetAtt X.Arn`) read as their text.
+pub struct Template(Value);
+
+/// Why the template can't be used. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// It is missing or unreadable.
+    #[error("{0} can't be read ({1}): run this in a complete clone of the repository")]
+    Read(PathBuf, #[source] io::Error),
+    /// It is no YAML.
+    #[error("{0} is no valid YAML ({1}): correct it there")]
+    Yaml(PathBuf, #[source] serde_yaml_ng::Error),
+    /// A resource is not what it should be.
+    #[error("template.yaml: {0} can't be used ({1}): correct it there")]
+    Resource(String, String),
+}
+
+/// A table of the template.
+#[derive(Debug)]
+pub struct Table {
+    /// Its logical id, which is its name, too: what `!Ref` gives.
+    pub name: String,
+    /// The request of DynamoDB's `CreateTable` that makes it.
+    pub definition: serde_json::Value,
+    /// The attribute that says when an item expires.
+    pub expires_by: Option<String>,
+}
+
+/// An event source mapping: a table's stream that feeds a function.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The function's name.
+    pub function: String,
+    /// The table's name.
+    pub table: String,
+    /// How many records an invocation gets at most.
+    pub batch_size: usize,
+    /// Whether a new source begins with what is in the stream already.
+    pub from_the_beginning: bool,
+    /// How often a batch is tried again before it is parked; without end where nothing is said.
+    pub retries: Option<u32>,
+    /// Whether a batch that fails is halved.
+    pub bisects: bool,
+    /// Whether the function tells which records failed.
+    pub reports_failures: bool,
+    /// Which records the function wants: any of these, or all if there are none.
+    pub filters: Vec<Filter>,
+}
+
+impl Template {
+    /// Reads the template of the repository at `root`.
+    ///
+    /// # Errors
+    /// Where it is missing or no YAML.
+    pub fn read(root: &Path) -> Result<Self, TemplateError> {
+        let path = root.join("template.yaml");
+        let text = fs::read_to_string(&path).map_err(|error| TemplateError::Read(path.clone(), error))?;
+        serde_yaml_ng::from_str(&text).map(Self).map_err(|error| TemplateError::Yaml(path, error))
+    }
+
+    /// The tables.
+    ///
+    /// # Errors
+    /// Where one is described in a way that can't be followed here.
+    pub fn tables(&self) -> Result<Vec<Table>, TemplateError> {
+        let mut tables = Vec::new();
+        for (name, properties) in self.resources("AWS::DynamoDB::Table") {
+            let broken = |reason: String| TemplateError::Resource(name.to_owned(), reason);
+            let properties = serde_json::to_value(properties).map_err(|error| broken(error.to_string()))?;
+            let mut definition = Map::from_iter([("TableName".to_owned(), json!(name))]);
+            for part in [
+                "AttributeDefinitions",
+                "BillingMode",
+                "GlobalSecondaryIndexes",
+                "KeySchema",
+                "LocalSecondaryIndexes",
+                "ProvisionedThroughput",
+            ] {
+                if let Some(value) = properties.get(part) {
+                    definition.insert(part.to_owned(), value.clone());
+                }
+            }
+            // CloudFormation's form of it lacks the switch that the API's has.
+            if let Some(view) = properties["StreamSpecification"].get("StreamViewType") {
+                let stream = json!({"StreamEnabled": true, "StreamViewType": view});
+                definition.insert("StreamSpecification".to_owned(), stream);
+            }
+            let expiry = &properties["TimeToLiveSpecification"];
+            let expires_by = expiry["AttributeName"].as_str().filter(|_| expiry["Enabled"] == true);
+            tables.push(Table {
+                name: name.to_owned(),
+                definition: definition.into(),
+                expires_by: expires_by.map(str::to_owned),
+            });
+        }
+        Ok(tables)
+    }
+
+    /// The sources: every function's events of type `DynamoDB`.
+    ///
+    /// # Errors
+    /// Where one is described in a way that can't be followed here.
+    pub fn sources(&self) -> Result<Vec<Source>, TemplateError> {
+        let mut sources = Vec::new();
+        for (id, properties) in self.resources("AWS::Serverless::Function") {
+            let events = entries(&properties["Events"]).map(|(_, event)| event);
+            for event in events.filter(|event| event["Type"] == "DynamoDB") {
+                let broken = |reason: String| TemplateError::Resource(id.to_owned(), reason);
+                let code =
+                    properties["CodeUri"].as_str().ok_or_else(|| broken("it has no CodeUri".into()))?;
+                let event = serde_yaml_ng::from_value(event["Properties"].clone());
+                let event: DynamoDbEvent = event.map_err(|error| broken(error.to_string()))?;
+                sources.push(event.source(file_name(code)).map_err(broken)?);
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The properties of all resources of a type, by logical id.
+    fn resources(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
+        let resources = entries(&self.0["Resources"]).filter(move |(_, resource)| resource["Type"] == kind);
+        resources.map(|(id, resource)| (id, &resource["Properties"]))
+    }
+}
+
+/// The properties of a SAM event of type `DynamoDB`. Those that are left out (such as the age at which a record is
+/// given up, which a laptop that was asleep overnight should not do) don't count here.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DynamoDbEvent {
+    stream: String,
+    starting_position: String,
+    batch_size: Option<usize>,
+    maximum_retry_attempts: Option<i64>,
+    #[serde(default)]
+    bisect_batch_on_function_error: bool,
+    #[serde(default)]
+    function_response_types: Vec<String>,
+    #[serde(default)]
+    filter_criteria: FilterCriteria,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FilterCriteria {
+    filters: Vec<FilterPattern>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FilterPattern {
+    pattern: String,
+}
+
+impl DynamoDbEvent {
+    fn source(self, function: &str) -> Result<Source, String> {
+        let table = self.stream.strip_suffix(".StreamArn").ok_or("its Stream is no !GetAtt X.StreamArn")?;
+        let filters = self.filter_criteria.filters.iter().map(|filter| Filter::parse(&filter.pattern));
+        Ok(Source {
+            function: function.to_owned(),
+            table: table.to_owned(),
+            batch_size: self.batch_size.unwrap_or(100),
+            from_the_beginning: self.starting_position == "TRIM_HORIZON",
+            // -1 is AWS's way to say: without end.
+            retries: self.maximum_retry_attempts.and_then(|attempts| u32::try_from(attempts).ok()),
+            bisects: self.bisect_batch_on_function_error,
+            reports_failures: self
+                .function_response_types
+                .iter()
+                .any(|kind| kind == "ReportBatchItemFailures"),
+            filters: filters.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let mapping = value.as_mapping().into_iter().flatten();
+    mapping.filter_map(|(key, value)| key.as_str().map(|key| (key, value)))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

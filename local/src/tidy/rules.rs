@@ -1,0 +1,512 @@
+//! The rules. Each gives a sentence for each place that breaks it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde_yaml_ng::Value;
+use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT};
+
+use super::{
+    generated,
+    repository::{Function, Repository, elements, entries, texts},
+    text::{between, code, modules_used, names_after, pascal, table_rows, toml},
+};
+
+/// A rule: what is wrong in a repository.
+pub type Rule = fn(&Repository) -> Vec<String>;
+
+/// All of them.
+pub const ALL: [Rule; 12] = [
+    generated_files,
+    packages,
+    dependencies,
+    variables,
+    rights,
+    operation,
+    contracts,
+    contracts_match_code,
+    references,
+    problem_codes,
+    layers,
+    unfinished,
+];
+
+/// What is generated is fresh.
+pub fn generated_files(repository: &Repository) -> Vec<String> {
+    match generated::files(repository) {
+        Ok(files) => {
+            let stale = files.iter().filter(|file| !file.is_fresh());
+            stale.map(|file| format!("{} is stale: run `cargo shop tidy`", file.name)).collect()
+        }
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+/// Template, folders, packages, binaries and contracts are about the same functions, under the same names.
+pub fn packages(repository: &Repository) -> Vec<String> {
+    let functions = repository.template.functions();
+    let in_template: BTreeSet<&str> = functions.iter().map(Function::name).collect();
+    let mut findings: Vec<String> =
+        functions.iter().flat_map(|function| package(repository, function)).collect();
+    for name in repository.folders.keys().filter(|name| !in_template.contains(name.as_str())) {
+        findings.push(format!(
+            "template.yaml has no function for functions/{name}: add one, or remove the folder"
+        ));
+    }
+    findings
+}
+
+fn package(repository: &Repository, function: &Function) -> Vec<String> {
+    let (id, name) = (function.id, function.name());
+    let Some(folder) = repository.folders.get(name) else {
+        return vec![format!("functions/{name} is missing, which {id} in template.yaml is built from")];
+    };
+    let is = |heading, key, value| toml(&folder.manifest, heading).contains(&(key, value));
+    let full_name = format!("${{AWS::StackName}}-{name}");
+    named([
+        (id == pascal(name), format!("template.yaml: call {id} {}, after functions/{name}", pascal(name))),
+        (
+            function.properties["CodeUri"] == format!("target/lambda/{name}"),
+            format!(
+                "template.yaml: {id} must have CodeUri target/lambda/{name}, where cargo-lambda builds it"
+            ),
+        ),
+        (
+            function.properties["FunctionName"] == full_name,
+            format!("template.yaml: {id} must have FunctionName !Sub {full_name}"),
+        ),
+        (
+            is("[package]", "name", name) && is("[[bin]]", "name", name),
+            format!("functions/{name}/Cargo.toml: call package and [[bin]] {name}, like the folder"),
+        ),
+        (!folder.main.is_empty(), format!("functions/{name}/src/main.rs is missing")),
+        (
+            function.route().is_some() == folder.contract.is_some(),
+            format!(
+                "functions/{name} must have an openapi.yaml if, and only if, {id} in template.yaml has a route"
+            ),
+        ),
+    ])
+}
+
+/// A function can name the domain crate, but nothing below it.
+pub fn dependencies(repository: &Repository) -> Vec<String> {
+    let allowed = ["shared", "tokio", "serde"];
+    let headings = ["[package]", "[[bin]]", "[dependencies]", "[lints]"];
+    let mut findings = Vec::new();
+    for (name, folder) in &repository.folders {
+        let keys = toml(&folder.manifest, "[dependencies]").into_iter().map(|(key, _)| key);
+        let dependencies = keys.filter_map(|key| key.split('.').next());
+        for dependency in dependencies.filter(|dependency| !allowed.contains(dependency)) {
+            findings.push(format!(
+                "functions/{name}/Cargo.toml: leave out {dependency}; what needs it belongs in shared ({} are allowed)",
+                allowed.join(", ")
+            ));
+        }
+        let found = folder.manifest.lines().filter(|line| line.starts_with('['));
+        for heading in found.filter(|heading| !headings.contains(heading)) {
+            findings.push(format!(
+                "functions/{name}/Cargo.toml: leave out {heading}; functions differ in code alone"
+            ));
+        }
+    }
+    findings
+}
+
+/// A function has exactly the variables that its code asks for, and local/env has a word for each of them.
+pub fn variables(repository: &Repository) -> Vec<String> {
+    let mut findings = Vec::new();
+    for function in repository.template.functions() {
+        let (id, name, given) = (function.id, function.name(), function.variables());
+        let asked = variables_asked_for(repository, name);
+        for variable in asked.iter().filter(|variable| !given.contains(variable.as_str())) {
+            findings.push(format!(
+                "template.yaml: {id} lacks {variable}, which its code asks for: add it to Environment"
+            ));
+        }
+        for variable in given.iter().filter(|variable| !asked.contains(**variable)) {
+            findings.push(format!(
+                "template.yaml: {id} has {variable}, which its code never asks for: remove it"
+            ));
+        }
+    }
+    let functions = repository.template.functions();
+    let all: BTreeSet<&str> = functions.iter().flat_map(Function::variables).collect();
+    let local = repository.text("local/env");
+    for variable in all.into_iter().filter(|variable| !local.contains(variable)) {
+        findings.push(format!("local/env must set {variable}, or say where it comes from on this machine"));
+    }
+    findings
+}
+
+/// The variables that a function's main.rs asks for, itself or by calling a function of `shared` that does. Those of
+/// AWS are Lambda's to give.
+fn variables_asked_for(repository: &Repository, name: &str) -> BTreeSet<String> {
+    let main = repository.folders.get(name).map(|folder| code(&folder.main)).unwrap_or_default();
+    let mut asked: BTreeSet<String> = settings(&main).map(str::to_owned).collect();
+    for (path, source) in repository.below("shared/src/", ".rs") {
+        let source = code(source);
+        for function in source.split("fn ").skip(1) {
+            let called = super::text::name(function);
+            let as_method = format!(".{called}(");
+            let as_function = format!("{}::{called}(", module(path));
+            if main.contains(&as_method) || main.contains(&as_function) {
+                asked.extend(settings(function).map(str::to_owned));
+            }
+        }
+    }
+    asked
+}
+
+/// The variables that a piece of code reads.
+fn settings(code: &str) -> impl Iterator<Item = &str> {
+    let asked = ["config::required(\"", "config::optional(\""].map(|call| between(code, call, "\")"));
+    asked.into_iter().flatten().filter(|name| !name.starts_with("AWS_"))
+}
+
+/// The top module of `shared` that a source belongs to.
+fn module(path: &str) -> &str {
+    super::text::name(path.trim_start_matches("shared/src/"))
+}
+
+/// A function may do what its code does, on the tables that it knows, and nothing else.
+pub fn rights(repository: &Repository) -> Vec<String> {
+    let mut findings = Vec::new();
+    for function in repository.template.functions() {
+        let id = function.id;
+        let statements = function.statements();
+        if elements(&function.properties["Policies"]).any(|policy| policy["Statement"].is_null()) {
+            findings.push(format!(
+                "template.yaml: write out the statements of {id}, instead of a ready-made policy"
+            ));
+        }
+        for statement in &statements {
+            findings.extend(excess(id, statement));
+        }
+        let resources: BTreeSet<&str> =
+            statements.iter().filter_map(|statement| statement["Resource"].as_str()).collect();
+        for (variable, table) in entries(&function.properties["Environment"]["Variables"]) {
+            let table = table.as_str().unwrap_or_default();
+            let granted = resources.iter().any(|resource| names_table(resource, table));
+            if variable.ends_with("_TABLE") && !granted {
+                findings.push(format!(
+                    "template.yaml: {id} has {variable}, but no right to any action on {table}"
+                ));
+            }
+        }
+    }
+    findings
+}
+
+/// What is too much about a statement: wildcards, but for the indexes or streams of one table.
+fn excess(id: &str, statement: &Value) -> Vec<String> {
+    let actions: Vec<&str> = texts(&statement["Action"]).collect();
+    let resource = statement["Resource"].as_str().unwrap_or("*");
+    let fixed = resource.strip_suffix("/index/*").or(resource.strip_suffix("/stream/*")).unwrap_or(resource);
+    named([
+        (!actions.is_empty(), format!("template.yaml: {id} has a statement without a list of actions")),
+        (
+            !actions.concat().contains('*'),
+            format!("template.yaml: {id} may do {actions:?}: name the actions one by one"),
+        ),
+        (
+            !fixed.contains('*'),
+            format!("template.yaml: {id} has rights on {resource}: name one table, index or queue"),
+        ),
+    ])
+}
+
+/// Whether a resource (`ProductsTable.Arn`, `${ProductsTable.Arn}/index/*`) is of that table.
+fn names_table(resource: &str, table: &str) -> bool {
+    resource.trim_start_matches("${").split('.').next() == Some(table)
+}
+
+/// Every function is run as the design says: time limits in order, logs kept for so long, an alarm that brings the old
+/// version back.
+pub fn operation(repository: &Repository) -> Vec<String> {
+    let globals = repository.template.globals();
+    let timeout = Duration::from_secs(globals["Timeout"].as_u64().unwrap_or_default());
+    let limits = [ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT, timeout, Duration::from_secs(29)];
+    let is = |key: &str, value: &str| globals[key] == value;
+    let mut findings = named([
+        (
+            limits.is_sorted_by(|shorter, longer| shorter < longer),
+            format!(
+                "the limits on time must rise from attempt to call, handler, Lambda and API Gateway: {limits:?}"
+            ),
+        ),
+        (
+            is("Runtime", "provided.al2023"),
+            "template.yaml: Globals must have Runtime provided.al2023".to_owned(),
+        ),
+        (is("Tracing", "Active"), "template.yaml: Globals must have Tracing Active".to_owned()),
+        (
+            texts(&globals["Architectures"]).eq(["arm64"]),
+            "template.yaml: Globals must have Architectures [arm64], for which `cargo lambda build` is run"
+                .to_owned(),
+        ),
+    ]);
+    findings.extend(
+        repository.template.functions().iter().flat_map(|function| logs_and_alarms(repository, function)),
+    );
+    findings
+}
+
+fn logs_and_alarms(repository: &Repository, function: &Function) -> Vec<String> {
+    let id = function.id;
+    let resource = |value: &Value| repository.template.resource(value.as_str().unwrap_or_default());
+    let logs = resource(&function.properties["LoggingConfig"]["LogGroup"]);
+    let log_name = format!("/aws/lambda/${{AWS::StackName}}-{}", function.name());
+    let alarms: Vec<&Value> =
+        elements(&function.properties["DeploymentPreference"]["Alarms"]).map(resource).collect();
+    let all_there = alarms.iter().all(|alarm| alarm["Type"] == "AWS::CloudWatch::Alarm");
+    let mut findings = named([
+        (
+            logs["Properties"]["LogGroupName"] == log_name
+                && !logs["Properties"]["RetentionInDays"].is_null(),
+            format!(
+                "template.yaml: {id} needs a log group {log_name} with RetentionInDays, named in its LoggingConfig"
+            ),
+        ),
+        (
+            !alarms.is_empty() && all_there,
+            format!("template.yaml: {id} needs an alarm, named in its DeploymentPreference"),
+        ),
+    ]);
+    if let Some(route) = function.route() {
+        let watched: Vec<&str> = alarms
+            .iter()
+            .flat_map(|alarm| elements(&alarm["Properties"]["Dimensions"]))
+            .filter_map(|dimension| dimension["Value"].as_str())
+            .collect();
+        if !watched.contains(&route.method) || !watched.contains(&route.path) {
+            findings
+                .push(format!("template.yaml: the alarm of {id} must watch {} {}", route.method, route.path));
+        }
+    }
+    findings
+}
+
+/// Contracts agree with the routes: names, path parameters, API keys.
+pub fn contracts(repository: &Repository) -> Vec<String> {
+    let mut findings = Vec::new();
+    for function in repository.template.functions() {
+        let (Some(route), Some(contract)) = (function.route(), contract(repository, &function)) else {
+            continue;
+        };
+        let (id, name) = (function.id, function.name());
+        let in_path: BTreeSet<&str> = between(route.path, "{", "}").into_iter().collect();
+        let parameters: BTreeSet<&str> = parameters(repository, contract)
+            .filter(|(_, place)| *place == "path")
+            .map(|(name, _)| name)
+            .collect();
+        let needs_key = elements(&contract["security"]).any(|way| !way["apiKey"].is_null());
+        findings.extend(named([
+            (contract["operationId"] == name, format!("functions/{name}/openapi.yaml must have operationId {name}")),
+            (
+                in_path == parameters,
+                format!("functions/{name}/openapi.yaml has the path parameters {parameters:?}, template.yaml {in_path:?}"),
+            ),
+            (
+                route.needs_key == needs_key,
+                format!("{id}: template.yaml must have ApiKeyRequired if, and only if, its contract's security has apiKey"),
+            ),
+        ]));
+    }
+    findings
+}
+
+/// Contracts say of access and input what the code asks for.
+pub fn contracts_match_code(repository: &Repository) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (name, folder) in &repository.folders {
+        let Some(contract) = &folder.contract else { continue };
+        let main = code(&folder.main);
+        let asked: BTreeSet<String> = names_after(&main, "Scope::").into_iter().map(str::to_owned).collect();
+        let said: BTreeSet<String> =
+            elements(&contract["security"]).flat_map(|way| texts(&way["accessToken"])).map(pascal).collect();
+        if asked != said {
+            findings.push(format!(
+                "functions/{name}: main.rs asks for the scopes {asked:?}, openapi.yaml names {said:?}"
+            ));
+        }
+        let parameters: Vec<(&str, &str)> = parameters(repository, contract).collect();
+        let has = |wanted: &str| parameters.iter().any(|(name, _)| *name == wanted);
+        for (calls, what, declared) in [
+            (&[".idempotency_key("][..], "the parameter Idempotency-Key", has("Idempotency-Key")),
+            (&[".if_match("], "the parameter If-Match", has("If-Match")),
+            (&[".json(", ".merge_patch("], "a requestBody", !contract["requestBody"].is_null()),
+            (&[".query("], "query parameters", parameters.iter().any(|(_, place)| *place == "query")),
+        ] {
+            if calls.iter().any(|call| main.contains(call)) != declared {
+                let calls = calls.join(" or ");
+                findings.push(format!(
+                    "functions/{name}: openapi.yaml must have {what} if, and only if, main.rs calls {calls}…)"
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn contract<'r>(repository: &'r Repository, function: &Function) -> Option<&'r Value> {
+    repository.folders.get(function.name()).and_then(|folder| folder.contract.as_ref())
+}
+
+/// The parameters of an operation: name and place.
+fn parameters<'r>(
+    repository: &'r Repository,
+    contract: &'r Value,
+) -> impl Iterator<Item = (&'r str, &'r str)> {
+    let shared = &repository.common["components"]["parameters"];
+    elements(&contract["parameters"]).filter_map(move |parameter| {
+        let reference = parameter["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+        let parameter = reference.map_or(parameter, |name| &shared[name]);
+        Some((parameter["name"].as_str()?, parameter["in"].as_str()?))
+    })
+}
+
+/// Every reference leads somewhere, and every component is referred to.
+pub fn references(repository: &Repository) -> Vec<String> {
+    let document = generated::openapi(repository);
+    let mut used = BTreeSet::new();
+    walk(&document, &mut |value| used.extend(value["$ref"].as_str().map(str::to_owned)));
+    let there: BTreeSet<String> = entries(&document["components"])
+        .filter(|(kind, _)| *kind != "securitySchemes")
+        .flat_map(|(kind, parts)| entries(parts).map(move |(name, _)| format!("#/components/{kind}/{name}")))
+        .collect();
+    let dangling = used
+        .difference(&there)
+        .map(|name| format!("a contract refers to {name}, which shared/openapi.yaml lacks"));
+    let unused = there
+        .difference(&used)
+        .map(|name| format!("shared/openapi.yaml: nothing refers to {name}: remove it"));
+    dangling.chain(unused).collect()
+}
+
+fn walk(value: &Value, visit: &mut impl FnMut(&Value)) {
+    visit(value);
+    elements(value).for_each(|element| walk(element, visit));
+    value.as_mapping().into_iter().flatten().for_each(|(_, entry)| walk(entry, visit));
+}
+
+/// docs/errors.md lists every code that a client can meet, with its status: those of the code, of the contracts and of
+/// API Gateway.
+pub fn problem_codes(repository: &Repository) -> Vec<String> {
+    let rows: BTreeMap<&str, &str> = table_rows(repository.text("docs/errors.md")).into_iter().collect();
+    let mut met: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, codes) in [
+        ("shared/src/error.rs", codes_in(repository.text("shared/src/error.rs"))),
+        ("shared/src/domain/input.rs", codes_in(repository.text("shared/src/domain/input.rs"))),
+        ("the contracts", codes_in_contracts(repository)),
+        ("template.yaml", codes_of_gateway(repository)),
+    ] {
+        for (code, status) in codes {
+            let documented =
+                rows.get(code.as_str()).filter(|written| status.is_empty() || **written == status);
+            let entry = met.entry(code).or_default();
+            if documented.is_none() {
+                entry.insert(format!("{status} of {file}"));
+            }
+        }
+    }
+    let unknown = rows.keys().filter(|code| !met.contains_key(**code));
+    let unknown = unknown.map(|code| format!("docs/errors.md: nothing answers {code}: remove it"));
+    let missing = met.iter().flat_map(|(code, places)| {
+        places.iter().map(move |place| {
+            format!("docs/errors.md must list {code} {place}, with that status").replace("  ", " ")
+        })
+    });
+    unknown.chain(missing).collect()
+}
+
+/// The codes that a function `code` in a source gives.
+fn codes_in(source: &str) -> Vec<(String, String)> {
+    let bodies = between(source, "fn code(", "\n    }\n");
+    bodies
+        .iter()
+        .flat_map(|body| between(body, "=> \"", "\""))
+        .map(|code| (code.to_owned(), String::new()))
+        .collect()
+}
+
+/// The codes in the contracts' schemas, with the status that stands beside them.
+fn codes_in_contracts(repository: &Repository) -> Vec<(String, String)> {
+    let mut codes = Vec::new();
+    walk(&generated::openapi(repository), &mut |value| {
+        let (code, status) = (&value["properties"]["code"], &value["properties"]["status"]["const"]);
+        let status = status.as_u64().map(|status| status.to_string()).unwrap_or_default();
+        for code in texts(&code["enum"]).chain(code["const"].as_str()) {
+            codes.push((code.to_owned(), status.clone()));
+        }
+    });
+    codes
+}
+
+/// The codes that API Gateway answers by itself.
+fn codes_of_gateway(repository: &Repository) -> Vec<(String, String)> {
+    let resources = entries(&repository.template.0["Resources"]).map(|(_, resource)| &resource["Properties"]);
+    let responses = resources.flat_map(|properties| entries(&properties["GatewayResponses"]));
+    let codes = responses.map(|(_, response)| {
+        let body = response["ResponseTemplates"]["application/json"].as_str().unwrap_or_default();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+        let status = response["StatusCode"].as_u64().filter(|status| body["status"] == *status);
+        let status =
+            status.map_or_else(|| "another status in its body".to_owned(), |status| status.to_string());
+        (body["code"].as_str().unwrap_or("(no code)").to_owned(), status)
+    });
+    codes.collect()
+}
+
+/// Modules of `shared` use only those above them, the domain is pure, and only the store knows DynamoDB.
+pub fn layers(repository: &Repository) -> Vec<String> {
+    let map = repository.text("shared/src/lib.rs");
+    let order: Vec<&str> =
+        map.lines().filter_map(|line| line.strip_prefix("pub mod ")).map(super::text::name).collect();
+    let rank = |name: &str| order.iter().position(|module| *module == name);
+    let mut findings = Vec::new();
+    for (path, source) in repository.below("shared/src/", ".rs") {
+        let (code, own) = (code(source), module(path));
+        for used in modules_used(&code) {
+            if rank(used) > rank(own) && rank(own).is_some() {
+                findings.push(format!(
+                    "{path} uses crate::{used}, which stands below {own} in shared/src/lib.rs"
+                ));
+            }
+        }
+        let mut banned: Vec<&str> = Vec::new();
+        if own != "store" {
+            banned.push("aws_sdk_dynamodb");
+        }
+        if own == "domain" {
+            banned.extend([
+                "lambda_", "tokio", "reqwest", "now()", "std::env", "std::fs", "std::net", "Random",
+            ]);
+        }
+        for word in banned.into_iter().filter(|word| code.contains(word)) {
+            findings.push(format!("{path} has {word}, which does not belong in {own}"));
+        }
+    }
+    findings
+}
+
+/// Nothing is left for later.
+pub fn unfinished(repository: &Repository) -> Vec<String> {
+    let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("unimplemented", "!")];
+    let mut findings = Vec::new();
+    for (path, text) in &repository.files {
+        for (number, line) in text.lines().enumerate() {
+            for word in words.iter().filter(|word| line.contains(**word)) {
+                findings.push(format!("{path}:{} says {word}: finish it, or take it out", number + 1));
+            }
+        }
+    }
+    findings
+}
+
+/// The sentences of those that don't hold.
+fn named<const N: usize>(conditions: [(bool, String); N]) -> Vec<String> {
+    conditions.into_iter().filter(|(holds, _)| !holds).map(|(_, sentence)| sentence).collect()
+}

@@ -1,0 +1,77 @@
+//! Reading sources and documents as far as the rules need it.
+
+use std::collections::BTreeSet;
+
+/// The code in a source: without its comments, and without the tests at its end.
+pub fn code(source: &str) -> String {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What stands between `before` and `after`, wherever that is.
+pub fn between<'t>(text: &'t str, before: &str, after: &str) -> Vec<&'t str> {
+    text.split(before).skip(1).filter_map(|rest| rest.split_once(after)).map(|(inner, _)| inner).collect()
+}
+
+/// The name that the text begins with: letters, digits, underscores.
+pub fn name(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
+}
+
+/// The names that follow `prefix`, wherever that is, as a name of its own.
+pub fn names_after<'t>(text: &'t str, prefix: &str) -> BTreeSet<&'t str> {
+    text.split(prefix).skip(1).map(name).filter(|name| !name.is_empty()).collect()
+}
+
+/// The modules of the crate that a source names: `crate::a`, or `crate::{a::B, c::{D, E}}`.
+pub fn modules_used(code: &str) -> BTreeSet<&str> {
+    let mut modules = names_after(code, "crate::");
+    for group in code.split("crate::{").skip(1) {
+        let mut depth = 1;
+        let mut start = true;
+        for (at, character) in group.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ if start && depth == 1 && !character.is_whitespace() => {
+                    modules.insert(name(&group[at..]));
+                    start = false;
+                }
+                _ => {}
+            }
+            start |= character == ',';
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    modules
+}
+
+/// `products-get` as `ProductsGet`, `products:write` as `ProductsWrite`.
+pub fn pascal(name: &str) -> String {
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .flat_map(|word| {
+            word.chars().enumerate().map(|(at, c)| if at == 0 { c.to_ascii_uppercase() } else { c })
+        })
+        .collect()
+}
+
+/// The entries below a heading of a TOML file, as far as one line holds each: key and value.
+pub fn toml<'t>(text: &'t str, heading: &str) -> Vec<(&'t str, &'t str)> {
+    let lines = text.lines().skip_while(|line| line.trim() != heading).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.trim(), value.trim().trim_matches('"')))
+        .collect()
+}
+
+/// The rows of a document's tables that begin with a name in backticks: that name, and the next cell.
+pub fn table_rows(document: &str) -> Vec<(&str, &str)> {
+    let rows = document.lines().filter_map(|line| line.trim().strip_prefix("| `")?.split_once("` |"));
+    rows.map(|(name, rest)| (name, rest.split('|').next().unwrap_or_default().trim())).collect()
+}

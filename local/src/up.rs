@@ -1,0 +1,291 @@
+//! `cargo shop up`: the whole shop, from nothing to the first order, until it is told to stop.
+
+use std::{
+    convert::Infallible,
+    env, fs, io,
+    net::{Ipv4Addr, Ipv6Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use shared::auth::SigningKey;
+use tokio::{
+    process::Child,
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::sleep,
+};
+
+use crate::{
+    cargo_lambda::{self, InstallError},
+    data::{self, DataError, DataFolder},
+    database::{DatabaseError, Dynamo},
+    function,
+    keys::{self, KeyError},
+    log::{self, say},
+    process::{self, Group},
+    streams::{Delivery, DeliveryError},
+    template::{Template, TemplateError},
+};
+
+/// How the shop is to run.
+pub struct Options {
+    /// Where it answers.
+    pub port: u16,
+    /// Where it keeps its data.
+    pub data: PathBuf,
+    /// Whether it forgets what it has kept.
+    pub fresh: bool,
+    /// Whether the functions are optimised as they are for deployment.
+    pub release: bool,
+    /// How many instances a function has.
+    pub concurrency: usize,
+}
+
+/// Why the shop is not open. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each says itself what it is")]
+pub enum UpError {
+    #[error("port {0} is in use: stop what uses it, or choose another with --port")]
+    PortInUse(u16),
+    #[error("port {0} can't be used ({1}): choose another with --port")]
+    Port(u16, #[source] io::Error),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+    #[error("the functions can't be built: correct what cargo says above")]
+    Build,
+    #[error("the catalogue can't be seeded: see above")]
+    Seed,
+    #[error("cargo lambda watch has ended ({0}): see above")]
+    WatchEnded(ExitStatus),
+    #[error("the shop does not answer at {0} ({1}): see above")]
+    NoAnswer(String, String),
+    #[error("{0} can't be started ({1}): is it installed?")]
+    Start(&'static str, #[source] io::Error),
+    #[error("the system refuses what the shop needs: {0}")]
+    System(#[from] io::Error),
+}
+
+/// How often the shop is asked whether it is open, and the pause between.
+const TRIES: u32 = 300;
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long what was started may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How often items that have expired are removed.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Opens the shop and keeps it open until Ctrl-C or SIGTERM. Whatever happens, nothing that it started stays behind.
+///
+/// # Errors
+/// Where it can't be opened, or falls.
+pub fn run(options: &Options) -> Result<(), UpError> {
+    let runtime = Runtime::new()?;
+    let result = runtime.block_on(async {
+        let stopped = stopped()?;
+        let group = Group::new().map_err(|error| UpError::Start("sh", error))?;
+        let result = tokio::select! {
+            result = open(options, &group) => result.map(|never| match never {}),
+            () = stopped => {
+                say("\nstopping");
+                Ok(())
+            }
+        };
+        log::fall_silent();
+        group.end().await?;
+        result
+    });
+    // Waits for the reader of the log, which ends when the last process is gone.
+    runtime.shutdown_timeout(FAREWELL);
+    result
+}
+
+/// Opens the shop and keeps it open.
+async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
+    let template = Template::read(&crate::repository())?;
+    let sources = template.sources()?;
+    let data = DataFolder::open(&options.data, options.fresh)?;
+    let host = host(options.port)?;
+
+    let dynamo = Dynamo::on_file(&data.database()).await?;
+    let tables = dynamo.create_tables(&template)?;
+    say(&format!("database: {} ({})", data.database().display(), tables.join(", ")));
+    let key = keys::load_or_make(&data::signing_key(data.path()))?;
+    dynamo.put("KeysTable", keys::item(&key))?;
+
+    let cargo_lambda = cargo_lambda::ensure(group, say).await?;
+    build(options, group).await?;
+    seed(&data, &key, &dynamo, group).await?;
+
+    let mut watch = watch(options, host, &cargo_lambda, &dynamo, group)?;
+    let url = format!("http://localhost:{}", options.port);
+    say("starting cargo lambda watch");
+    tokio::select! {
+        open = opened(&url) => open?,
+        ended = watch.wait() => return Err(UpError::WatchEnded(ended?)),
+    }
+
+    let mut background = JoinSet::new();
+    for source in sources {
+        let delivery = Delivery::open(source, &dynamo.database, &url, &data.streams())?;
+        background.spawn(delivery.run(say));
+    }
+    background.spawn(expire(dynamo.database.clone()));
+    say(&welcome(options, &url, &cargo_lambda));
+    Err(UpError::WatchEnded(watch.wait().await?))
+}
+
+/// The address for `cargo lambda watch` to listen at: all, as is its custom, which `cargo lambda invoke` counts on.
+fn host(port: u16) -> Result<&'static str, UpError> {
+    let judge = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => UpError::PortInUse(port),
+        _ => UpError::Port(port, error),
+    };
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).map_err(judge) {
+        Ok(_) => Ok("::"),
+        Err(in_use @ UpError::PortInUse(_)) => Err(in_use),
+        // A machine without IPv6.
+        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|_| "127.0.0.1").map_err(judge),
+    }
+}
+
+async fn build(options: &Options, group: &Group) -> Result<(), UpError> {
+    say("building the functions");
+    let mut cargo = group.command(process::cargo())?;
+    process::without_cargo_run(&mut cargo).args(["build", "--bins"]).args(release(options));
+    let status = cargo.current_dir(crate::repository()).status().await;
+    let status = status.map_err(|error| UpError::Start("cargo", error))?;
+    if status.success() { Ok(()) } else { Err(UpError::Build) }
+}
+
+fn release(options: &Options) -> Option<&'static str> {
+    options.release.then_some("--release")
+}
+
+/// Seeds the catalogue, once. In a process of its own, because the shop's code finds its store by the environment, and
+/// a process can't safely change its own.
+async fn seed(data: &DataFolder, key: &SigningKey, dynamo: &Dynamo, group: &Group) -> Result<(), UpError> {
+    if data.seeded().exists() {
+        return Ok(());
+    }
+    let mut seed = group.command(env::current_exe()?)?;
+    seed.arg("seed").arg(data.path());
+    seed.envs(constants()?).env("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url);
+    if !seed.status().await?.success() {
+        return Err(UpError::Seed);
+    }
+    fs::write(data.seeded(), key.kid())?;
+    Ok(())
+}
+
+/// The variables in local/env.
+fn constants() -> io::Result<Vec<(String, String)>> {
+    let text = fs::read_to_string(crate::repository().join("local/env"))?;
+    let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+fn watch(
+    options: &Options,
+    host: &str,
+    cargo_lambda: &Path,
+    dynamo: &Dynamo,
+    group: &Group,
+) -> Result<Child, UpError> {
+    let (output, printed) = io::pipe()?;
+    let port = options.port.to_string();
+    let mut watch = group.command(cargo_lambda)?;
+    process::without_cargo_run(&mut watch)
+        .args(["lambda", "watch", "--invoke-address", host, "--invoke-port", &port])
+        .args(release(options))
+        .envs(function::variables(env::current_exe()?, options.concurrency))
+        .env("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url)
+        .env("PUBLIC_URL", format!("http://localhost:{port}"))
+        .env("CARGO_LAMBDA_IGNORE_FILE", crate::repository().join("local/ignore"))
+        .current_dir(crate::repository())
+        .stdout(printed.try_clone()?)
+        .stderr(printed);
+    let child = watch.spawn().map_err(|error| UpError::Start("cargo-lambda", error))?;
+    tokio::task::spawn_blocking(|| log::follow(output));
+    Ok(child)
+}
+
+/// Waits until the shop says that it is well.
+async fn opened(url: &str) -> Result<(), UpError> {
+    let health = format!("{url}/v1/health");
+    let http = reqwest::Client::builder().no_proxy().timeout(FAREWELL).build();
+    let http = http.map_err(|error| UpError::NoAnswer(health.clone(), error.to_string()))?;
+    let mut last = String::new();
+    for _ in 0..TRIES {
+        last = match http.get(&health).send().await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => answer.status().to_string(),
+            Err(error) => error.to_string(),
+        };
+        sleep(PAUSE).await;
+    }
+    Err(UpError::NoAnswer(health, last))
+}
+
+/// Removes items that have expired, as DynamoDB does sooner or later.
+async fn expire(database: dynoxide::Database) {
+    loop {
+        sleep(EXPIRY_INTERVAL).await;
+        if let Err(error) = database.sweep_ttl() {
+            say(&format!("expired items can't be removed: {error}"));
+        }
+    }
+}
+
+fn welcome(options: &Options, url: &str, cargo_lambda: &Path) -> String {
+    let Options { port, data, .. } = options;
+    let (mut token, mut invoke) = ("cargo shop token admin".to_owned(), "cargo lambda invoke".to_owned());
+    if cargo_lambda.is_absolute() {
+        let from_here = cargo_lambda.strip_prefix(crate::repository()).unwrap_or(cargo_lambda);
+        invoke = format!("{} lambda invoke", from_here.display());
+    }
+    if *port != 9000 {
+        token += &format!(" --port {port}");
+        invoke += &format!(" --invoke-port {port}");
+    }
+    if *data != data::default_folder() {
+        token += &format!(" --data-dir {}", data.display());
+    }
+    format!(
+        r#"
+The shop is open at {url}/v1. Save a file, and its functions are built anew; Ctrl-C closes the shop. To try:
+
+  curl '{url}/v1/products?category=books&sort=price'
+
+  curl {url}/v1/products -H "Authorization: Bearer $({token})" -H "Idempotency-Key: my-first" --json \
+    '{{"sku": "MUG-1", "name": "A mug", "category": "kitchen", "price": {{"amount": 1250, "currency": "USD"}}}}'
+
+  {invoke} products-get --data-file local/events/products-get.json
+"#
+    )
+}
+
+/// A future that is ready once somebody wants the shop to stop.
+fn stopped() -> io::Result<impl Future<Output = ()>> {
+    let mut signals =
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    Ok(async move {
+        let [interrupt, terminate, hangup] = &mut signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,9 @@
+//! The shop's rules, pure: no I/O, no clock, no HTTP. A value of these types is valid, or it could not be made.
+
+pub mod id;
+pub mod input;
+pub mod inventory;
+pub mod listing;
+pub mod money;
+pub mod product;
+pub mod time;

@@ -1,0 +1,110 @@
+//! What can go wrong, in the shop's words. [`crate::http`] chooses the status that each becomes.
+
+use std::error::Error as StdError;
+
+use crate::domain::input::Invalid;
+
+/// Why an operation was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The body is not JSON.
+    #[error("The body is not valid JSON: {0}.")]
+    MalformedJson(String),
+    /// The body's media type is none that the operation reads.
+    #[error("Send the body as {0}.")]
+    UnsupportedMediaType(&'static str),
+    /// The body is too large.
+    #[error("The body must be no larger than 64 KiB.")]
+    BodyTooLarge,
+    /// Fields or parameters are invalid: all of them.
+    #[error("The request has invalid fields: see `errors`.")]
+    Invalid(Vec<Invalid>),
+    /// The cursor is damaged, or belongs to another query.
+    #[error("The cursor is not one that this list has given for this query. Start again without it.")]
+    InvalidCursor,
+
+    /// There is no access token.
+    #[error("Send an access token: `Authorization: Bearer …`.")]
+    TokenRequired,
+    /// The access token is not one of ours, or no longer valid.
+    #[error("The access token is invalid or has expired.")]
+    InvalidToken,
+    /// The access token's scope does not suffice; this one is needed.
+    #[error("The access token lacks the scope `{0}`.")]
+    InsufficientScope(&'static str),
+
+    /// There is no such thing, or none that the caller may see.
+    #[error("There is no such resource.")]
+    NotFound,
+    /// The change needs `If-Match`.
+    #[error("Send `If-Match` with the ETag of the version that you mean to change.")]
+    IfMatchRequired,
+    /// The thing has changed since the caller read it.
+    #[error("The resource has changed since you read it. Read it again and repeat your change.")]
+    StaleVersion,
+
+    /// The operation needs an idempotency key.
+    #[error("Send an `Idempotency-Key` that is new for each thing you mean to do.")]
+    IdempotencyKeyRequired,
+    /// The idempotency key is no such key.
+    #[error("An `Idempotency-Key` has 1 to 255 visible ASCII characters.")]
+    InvalidIdempotencyKey,
+    /// The idempotency key was used with another payload.
+    #[error("This `Idempotency-Key` has been used with another payload.")]
+    IdempotencyKeyReused,
+
+    /// Another product has this SKU.
+    #[error("Another product has this SKU.")]
+    SkuTaken,
+    /// Fewer pieces are available than the adjustment takes away.
+    #[error("Only {available} pieces are available: the rest is reserved or not there.")]
+    InsufficientStock {
+        /// How many there are.
+        available: i64,
+    },
+
+    /// Something below is overloaded, contended or out of reach. Nothing, or all of the effect, has happened; the
+    /// caller may repeat the request.
+    #[error("The shop can't answer right now. Repeat the request in a moment.")]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+    /// A fault of the shop's own.
+    #[error("Something went wrong on our side.")]
+    Internal(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl Error {
+    /// A fault of the shop's own, for the log.
+    pub fn internal(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// The stable code that clients may switch on, documented in docs/errors.md.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MalformedJson(_) => "malformed_json",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Invalid(_) => "validation_failed",
+            Self::InvalidCursor => "invalid_cursor",
+            Self::TokenRequired => "token_required",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope(_) => "insufficient_scope",
+            Self::NotFound => "not_found",
+            Self::IfMatchRequired => "if_match_required",
+            Self::StaleVersion => "stale_version",
+            Self::IdempotencyKeyRequired => "idempotency_key_required",
+            Self::InvalidIdempotencyKey => "invalid_idempotency_key",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::SkuTaken => "sku_taken",
+            Self::InsufficientStock { .. } => "insufficient_stock",
+            Self::Unavailable(_) => "temporarily_unavailable",
+            Self::Internal(_) => "internal_error",
+        }
+    }
+}
+
+/// An error and all its causes, in one line for the log.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,321 @@
+//! What a client sent.
+
+use lambda_http::{
+    Body, RequestExt,
+    http::{
+        HeaderMap, Method,
+        header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH},
+    },
+    request::RequestContext,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{Answer, cursor};
+use crate::{
+    auth::{Scope, Staff},
+    domain::{
+        id::{Entity, Id},
+        input::{self, Object},
+        listing,
+        time::Timestamp,
+    },
+    error::Error,
+    store::{
+        idempotency::{Attempt, Record},
+        keys::Keys,
+    },
+    telemetry,
+};
+
+/// The largest body that is read.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A request, and the moment it arrived.
+pub struct Request {
+    operation: &'static str,
+    event: lambda_http::Request,
+    id: String,
+    now: Timestamp,
+}
+
+impl Request {
+    pub(super) fn new(operation: &'static str, event: lambda_http::Request, now: Timestamp) -> Self {
+        let gateway = match event.request_context_ref() {
+            Some(RequestContext::ApiGatewayV1(context)) => context.request_id.clone(),
+            Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+            _ => None,
+        };
+        let id = gateway.or_else(|| event.lambda_context_ref().map(|context| context.request_id.clone()));
+        Self { operation, event, id: id.unwrap_or_default(), now }
+    }
+
+    /// The id that correlates the answer, the log and the gateway's own log.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// When it arrived.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// An id for something that this request makes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the system has no randomness to give.
+    pub fn new_id<T: Entity>(&self) -> Result<Id<T>, Error> {
+        let mut entropy = [0; 16];
+        let random = SystemRandom::new().fill(&mut entropy);
+        random.map_err(|_| Error::internal("the system has no randomness to give"))?;
+        Ok(Id::new(self.now, u128::from_ne_bytes(entropy)))
+    }
+
+    /// The id that stands in the path under that name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it can't be one: there is nothing of such an id.
+    pub fn path_id<T: Entity>(&self, name: &str) -> Result<Id<T>, Error> {
+        let parameters = self.event.path_parameters_ref();
+        let id = parameters.and_then(|parameters| parameters.first(name)).and_then(|id| id.parse().ok());
+        id.ok_or(Error::NotFound)
+    }
+
+    /// The path as the client sees it, with the version's stage.
+    pub fn path(&self) -> &str {
+        self.event.uri().path()
+    }
+
+    /// Who is calling: a member of the staff, by an access token with that scope.
+    ///
+    /// # Errors
+    /// [`Error::TokenRequired`], [`Error::InvalidToken`], [`Error::InsufficientScope`].
+    pub async fn staff(&self, keys: &Keys, scope: Scope) -> Result<Staff, Error> {
+        let access = keys.verify(self.token()?).await?;
+        access.staff(scope).map_err(|_| Error::InsufficientScope(scope.as_str()))
+    }
+
+    fn token(&self) -> Result<&str, Error> {
+        let header = self.header(AUTHORIZATION).ok_or(Error::TokenRequired)?;
+        match header.split_once(' ') {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => Ok(token.trim()),
+            _ => Err(Error::TokenRequired),
+        }
+    }
+
+    /// Whether there is a token, of whatever worth.
+    pub fn has_token(&self) -> bool {
+        self.headers().contains_key(AUTHORIZATION)
+    }
+
+    /// The body, a JSON object.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedMediaType`], [`Error::BodyTooLarge`], [`Error::MalformedJson`]; [`Error::Invalid`] with all
+    /// that is wrong.
+    pub fn json<T>(&self, read: impl FnOnce(&mut Object) -> Option<T>) -> Result<T, Error> {
+        let body = self.body(&["application/json"], "application/json")?;
+        input::read(body, read).map_err(Error::Invalid)
+    }
+
+    /// The body, a merge patch (RFC 7396).
+    ///
+    /// # Errors
+    /// As for [`Self::json`], but for [`Error::Invalid`].
+    pub fn merge_patch(&self) -> Result<MergePatch, Error> {
+        let known = ["application/merge-patch+json", "application/json"];
+        self.body(&known, "application/merge-patch+json").map(MergePatch)
+    }
+
+    fn body(&self, known: &[&str], expected: &'static str) -> Result<Value, Error> {
+        let body: &[u8] = match self.event.body() {
+            Body::Text(text) => text.as_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => &[],
+        };
+        let media_type =
+            self.header(CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
+        if !body.is_empty() && !known.iter().any(|known| media_type.trim().eq_ignore_ascii_case(known)) {
+            return Err(Error::UnsupportedMediaType(expected));
+        }
+        if body.len() > MAX_BODY_BYTES {
+            return Err(Error::BodyTooLarge);
+        }
+        serde_json::from_slice(body).map_err(|error| Error::MalformedJson(error.to_string()))
+    }
+
+    /// The query's parameters. One that is repeated is no string.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all that is wrong.
+    pub fn query<T>(&self, read: impl FnOnce(&mut Object) -> Option<T>) -> Result<T, Error> {
+        let mut parameters = Map::new();
+        for (name, value) in
+            self.event.query_string_parameters_ref().into_iter().flat_map(|query| query.iter())
+        {
+            let once = !parameters.contains_key(name);
+            let value = if once { Value::from(value) } else { Value::Array(Vec::new()) };
+            parameters.insert(name.to_owned(), value);
+        }
+        input::read_query(parameters, read).map_err(Error::Invalid)
+    }
+
+    /// Where the same list goes on: this request's path and query with another cursor.
+    pub(super) fn with_cursor(&self, cursor: &str) -> String {
+        let query = self.event.uri().query().unwrap_or_default().split('&');
+        let kept = query.filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+        let parts: Vec<String> = kept.map(str::to_owned).chain([format!("cursor={cursor}")]).collect();
+        format!("{}?{}", self.path(), parts.join("&"))
+    }
+
+    /// The version that the client means to change.
+    ///
+    /// # Errors
+    /// [`Error::IfMatchRequired`].
+    pub fn if_match(&self) -> Result<IfMatch, Error> {
+        self.header(IF_MATCH).map(IfMatch::parse).ok_or(Error::IfMatchRequired)
+    }
+
+    pub(super) fn if_none_match(&self) -> Option<String> {
+        let asks = matches!(*self.event.method(), Method::GET | Method::HEAD);
+        self.header(IF_NONE_MATCH).filter(|_| asks).map(str::to_owned)
+    }
+
+    /// The attempt to do this once: by the client's key, for the caller and the operation.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyKeyRequired`], [`Error::InvalidIdempotencyKey`].
+    pub fn idempotency_key(&self) -> Result<IdempotencyKey, Error> {
+        let mut values = self.headers().get_all("idempotency-key").iter();
+        let value = values.next().ok_or(Error::IdempotencyKeyRequired)?;
+        let visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
+        match value.to_str() {
+            Ok(key) if values.next().is_none() && visible && (1..=255).contains(&key.len()) => {
+                Ok(IdempotencyKey { operation: self.operation, key: key.to_owned(), now: self.now })
+            }
+            _ => Err(Error::InvalidIdempotencyKey),
+        }
+    }
+
+    /// The trace that this request belongs to: the client's, or else X-Ray's.
+    pub(super) fn trace_id(&self) -> Option<String> {
+        let client = self.header("traceparent").and_then(telemetry::w3c_trace_id);
+        client
+            .or_else(|| self.header("x-amzn-trace-id").and_then(telemetry::xray_trace_id))
+            .map(str::to_owned)
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.event.headers()
+    }
+
+    fn header(&self, name: impl lambda_http::http::header::AsHeaderName) -> Option<&str> {
+        self.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// A key of the client's choice, under which an effect comes about once.
+pub struct IdempotencyKey {
+    operation: &'static str,
+    key: String,
+    now: Timestamp,
+}
+
+impl IdempotencyKey {
+    /// The record that `answer` is what this caller got for this payload: all that decides what the operation does.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the payload can't be written as JSON.
+    pub fn record(&self, caller: &Staff, payload: &impl Serialize, answer: &Answer) -> Result<Record, Error> {
+        let attempt = Attempt::new(caller.id(), self.operation, &self.key, payload, self.now)?;
+        Ok(attempt.answered(answer.recorded()))
+    }
+}
+
+/// What a client wants to be otherwise (RFC 7396).
+pub struct MergePatch(Value);
+
+impl MergePatch {
+    /// Merges it into a document and reads what comes out.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with all that is wrong.
+    pub fn apply<T>(
+        &self,
+        to: &impl Serialize,
+        read: impl FnOnce(&mut Object) -> Option<T>,
+    ) -> Result<T, Error> {
+        let before = serde_json::to_value(to).map_err(Error::internal)?;
+        let mut document = before.clone();
+        json_patch::merge(&mut document, &self.0);
+        // To remove what is not there changes nothing; but a client that names an unknown field is told so.
+        if let (Value::Object(patch), Value::Object(after)) = (&self.0, &mut document) {
+            let unknown = patch.iter().filter(|(name, value)| value.is_null() && before.get(name).is_none());
+            after.extend(unknown.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        input::read(document, read).map_err(Error::Invalid)
+    }
+}
+
+/// The versions that a client would have changed. What is no version of ours never matches.
+#[derive(Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    /// Whichever there is.
+    Any,
+    /// One of these.
+    Versions(Vec<i64>),
+}
+
+impl IfMatch {
+    /// Reads an `If-Match` (RFC 9110, section 13.1.1): `*`, or strong entity tags such as `"7"` and `"7-in_stock"`, of
+    /// which the version counts alone.
+    pub fn parse(header: &str) -> Self {
+        let version = |tag: &str| {
+            let tag = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
+            let digits = tag.split_once('-').map_or(tag, |(version, _)| version);
+            digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
+        };
+        if header.trim() == "*" {
+            Self::Any
+        } else {
+            Self::Versions(header.split(',').filter_map(version).collect())
+        }
+    }
+
+    /// Goes on if the version is one of those.
+    ///
+    /// # Errors
+    /// [`Error::StaleVersion`].
+    pub fn check(&self, version: i64) -> Result<(), Error> {
+        match self {
+            Self::Any => Ok(()),
+            Self::Versions(versions) if versions.contains(&version) => Ok(()),
+            Self::Versions(_) => Err(Error::StaleVersion),
+        }
+    }
+}
+
+/// Which page of a list.
+pub struct Paging {
+    /// How many items it holds at most.
+    pub limit: usize,
+    cursor: Option<String>,
+}
+
+impl Paging {
+    /// Reads `limit` and `cursor` from the query.
+    pub fn read(query: &mut Object) -> Option<Self> {
+        let limit = listing::limit(query);
+        let cursor = query.field("cursor").optional(|field| field.text(|text| Ok(text.to_owned())));
+        Some(Self { limit: limit?, cursor: cursor? })
+    }
+
+    /// The position to go on from, in the list that `query` asks for.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`].
+    pub fn after<P: DeserializeOwned>(&self, query: &impl Serialize) -> Result<Option<P>, Error> {
+        self.cursor.as_deref().map(|cursor| cursor::decode(cursor, query)).transpose()
+    }
+}

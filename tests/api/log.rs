@@ -1,0 +1,187 @@
+use std::{collections::BTreeSet, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::shop::{Answer, Shop, new_product, process, proxy::refusals, unique};
+
+/// The line that a function has printed of a request.
+async fn line_of(shop: &Shop, answer: &Answer) -> Value {
+    let id = answer.header("x-request-id").to_owned();
+    shop.log().wait_for(|line| line.json()["request_id"] == *id).await.json()
+}
+
+#[tokio::test]
+async fn a_request_is_one_line_that_says_what_became_of_it() {
+    let shop = Shop::shared().await;
+    let answer = shop.get("/products").send().await.expect(200);
+    let line = line_of(&shop, &answer).await;
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["operation"], "products-list");
+    assert_eq!(line["status"], 200);
+    assert!(line["service"].is_string() && line["cold_start"].is_boolean());
+    assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
+    let timestamp = line["timestamp"].as_str().unwrap();
+    assert!(timestamp.len() == 24 && timestamp.ends_with('Z'), "{timestamp}");
+    let id = answer.header("x-request-id");
+    assert_eq!(shop.log().lines(|line| line.text.contains(id)).len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_as_expected_and_a_failure_as_error_with_its_cause() {
+    let shop = Shop::shared().await;
+    let refused = shop.get("/products/x").send().await.expect(404);
+    let line = line_of(&shop, &refused).await;
+    assert_eq!((&line["level"], &line["status"], &line["errors"]), (&json!("INFO"), &json!(404), &json!(0)));
+
+    let product = shop.create(&new_product("failing")).await;
+    let fault = shop.calls("Query").about(product.id()).answer(refusals()[8].1.clone());
+    let failed = shop.get(&format!("/products/{}", product.id())).send().await.expect(500);
+    drop(fault);
+    let line = line_of(&shop, &failed).await;
+    assert_eq!((&line["level"], &line["status"], &line["errors"]), (&json!("ERROR"), &json!(500), &json!(1)));
+    assert!(line["error"].as_str().unwrap().contains("ResourceNotFoundException"), "{line}");
+}
+
+#[tokio::test]
+async fn the_first_request_of_a_process_is_its_cold_start() {
+    let shop = Shop::with(&[("health-get", 1)]).await;
+    let mut cold_starts = Vec::new();
+    for _ in 0..3 {
+        let answer = shop.get("/health").send().await.expect(200);
+        cold_starts.push(line_of(&shop, &answer).await["cold_start"].clone());
+    }
+    assert_eq!(cold_starts, [json!(true), json!(false), json!(false)]);
+}
+
+#[tokio::test]
+async fn a_trace_is_continued_where_it_is_a_valid_one() {
+    let shop = Shop::shared().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let answer = shop.get("/products/x").header("traceparent", &traceparent).send().await;
+    assert_eq!(line_of(&shop, &answer).await["trace_id"], trace);
+
+    let zeros = "0".repeat(32);
+    for invalid in [
+        "",
+        "x",
+        trace,
+        &format!("00-{zeros}-00f067aa0ba902b7-01"),
+        &format!("ff-{trace}-00f067aa0ba902b7-01"),
+        &format!("00-{}-00f067aa0ba902b7-01", trace.to_uppercase()),
+    ] {
+        let answer = shop.get("/products/x").header("traceparent", invalid).send().await;
+        assert_ne!(line_of(&shop, &answer).await["trace_id"], trace);
+    }
+}
+
+#[tokio::test]
+async fn each_line_of_a_request_carries_its_metrics() {
+    let shop = Shop::shared().await;
+    let answer = shop.get("/products").send().await;
+    let line = line_of(&shop, &answer).await;
+    let directive = &line["_aws"]["CloudWatchMetrics"][0];
+    assert!(line["_aws"]["Timestamp"].as_u64().unwrap() > 1_700_000_000_000);
+    assert!(directive["Namespace"].is_string());
+    let metrics = directive["Metrics"].as_array().unwrap();
+    let names: BTreeSet<_> = metrics.iter().map(|metric| metric["Name"].as_str().unwrap()).collect();
+    assert_eq!(names, BTreeSet::from(["requests", "errors", "latency"]));
+    // A metric and a dimension are members of the same object, a number and a text.
+    assert!(names.iter().all(|name| line[*name].is_number()), "{line}");
+    let dimensions = directive["Dimensions"].as_array().unwrap();
+    assert!(!dimensions.is_empty());
+    for dimension in dimensions.iter().flat_map(|set| set.as_array().unwrap()) {
+        // Few values each: an operation's name, not a request's.
+        assert!(["operation", "service"].contains(&dimension.as_str().unwrap()), "{dimension}");
+        assert!(line[dimension.as_str().unwrap()].is_string());
+    }
+}
+
+#[tokio::test]
+async fn i23_nothing_that_a_client_sent_appears_in_the_log() {
+    let shop = Shop::shared().await;
+    let product = shop.create(&new_product("canary")).await;
+    let path = format!("/products/{}", product.id());
+    let canary =
+        || json!({"delta": 1, "reason": "received", "note": "CANARY note of Jane Doe, +44 20 7946 0000"});
+    let token = shop.token("usr_01jd0000000000000000000000", "CANARY").claim("email", "CANARY@shop.test");
+    let token = token.sign(shop.signer());
+    let requests = [
+        shop.adjust(product.id(), 1).json(&canary()).key("CANARY-key"),
+        shop.adjust(product.id(), 1).json(&json!({"CANARY": "CANARY"})),
+        shop.adjust(product.id(), 1).json(&json!({"delta": "CANARY", "reason": "CANARY"})),
+        shop.adjust(product.id(), 1).body("application/json", "CANARY"),
+        shop.adjust(product.id(), 1).body("application/json", r#"{"delta": CANARY}"#),
+        shop.adjust(product.id(), 1).body("text/CANARY", "CANARY"),
+        shop.adjust(product.id(), -1_000_000).json(&canary()),
+        shop.patch(&path).staff().if_match("CANARY").json(&json!({"name": "CANARY"})),
+        shop.patch(&path).staff().if_match("*").json(&json!({"name": "CANARY"})),
+        shop.get("/products").query("q", "CANARY"),
+        shop.get("/products").query("CANARY", "CANARY"),
+        shop.get("/products").query("cursor", "CANARY"),
+        shop.get("/products/CANARY"),
+        shop.get("/products/CANARY/inventory").staff(),
+        shop.get(&format!("{path}/inventory")).bearer(&token),
+        shop.get(&format!("{path}/inventory")).bearer("CANARY"),
+        shop.get(&format!("{path}/inventory")).header("authorization", "Basic CANARY"),
+        shop.get(&path)
+            .if_none_match("CANARY")
+            .header("x-forwarded-for", "CANARY")
+            .header("traceparent", "CANARY"),
+    ];
+    for request in requests {
+        for request in [request.clone(), request.as_rest_event()] {
+            let answer = request.send().await;
+            line_of(&shop, &answer).await;
+        }
+    }
+    // Failures below are logged with their cause: it holds nothing of the request.
+    for (_, refusal) in refusals() {
+        let fault = shop.calls("TransactWriteItems").about(product.id()).answer(refusal);
+        let answer = shop.adjust(product.id(), 1).json(&canary()).key(&unique("CANARY")).send().await;
+        drop(fault);
+        line_of(&shop, &answer).await;
+    }
+    shop.log().assert_clean();
+}
+
+#[tokio::test]
+async fn every_line_that_a_function_prints_is_json() {
+    let shop = Shop::shared().await;
+    let answer = shop.get("/products").send().await;
+    line_of(&shop, &answer).await;
+    let functions = process::functions();
+    // The runtime's own word for a client that went away before its answer.
+    let gone = |text: &str| text.starts_with("Lambda Runtime API returned non-200 response");
+    let others = shop
+        .log()
+        .lines(|line| functions.contains(&line.program) && !line.json().is_object() && !gone(&line.text));
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+#[test]
+fn a_function_without_its_variables_names_the_first_that_is_missing_and_ends() {
+    let binaries = process::build();
+    for function in process::functions() {
+        let mut variables = vec![
+            ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "x"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ];
+        for missing in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"] {
+            let run =
+                Command::new(binaries.join(&function)).env_clear().envs(variables.clone()).output().unwrap();
+            let printed = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
+            assert!(!run.status.success(), "{function}: {printed}");
+            assert!(
+                printed.contains(missing) && !printed.contains("panicked"),
+                "{function}: {missing}: {printed}"
+            );
+            variables.push((missing, "x"));
+        }
+        let run = Command::new(binaries.join(&function)).env_clear().envs(variables).output().unwrap();
+        let printed = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
+        assert!(!run.status.success() && printed.contains("_TABLE"), "{function}: {printed}");
+    }
+}

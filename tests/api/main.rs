@@ -1,0 +1,27 @@
+//! The shop from outside: its functions' own binaries behind the HTTP of API Gateway, on an embedded DynamoDB, with a
+//! proxy between the two that fails as tests ask for. A module a resource or a concern, a test a promise; a test that
+//! proves an invariant has its number in front.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test, and all that helps it, fails by panicking"
+)]
+
+mod shop;
+
+mod health;
+mod inventory;
+mod products;
+mod products_list;
+
+mod availability;
+
+mod access;
+mod refusals;
+
+mod cost;
+mod faults;
+mod log;
+mod once;
+mod races;

@@ -1,0 +1,224 @@
+//! openapi.json, against which every answer is held that any test receives: an undeclared status, header or field fails
+//! the test that provoked it.
+
+use std::{
+    collections::HashMap,
+    fs,
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use jsonschema::Validator;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+/// The contract.
+pub static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::read);
+
+/// Headers of the transport, which are none of the function's.
+const TRANSPORT: [&str; 6] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "lambda-runtime-aws-request-id",
+    "transfer-encoding",
+];
+
+pub struct Contract {
+    document: Value,
+    operations: Vec<Operation>,
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
+
+/// An operation as the contract declares it.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// The name of its function, too.
+    pub id: String,
+    pub method: String,
+    /// Its path, with the parameters' names in braces.
+    pub path: String,
+    /// The scope that its token must have.
+    pub scope: Option<String>,
+    /// Whether it answers without a token, too.
+    pub public: bool,
+    declared: Value,
+}
+
+/// What came back, as far as the contract speaks of it.
+pub struct Received<'a> {
+    pub status: u16,
+    pub headers: &'a HeaderMap,
+    pub body: &'a [u8],
+}
+
+impl Contract {
+    fn read() -> Self {
+        let text = fs::read_to_string(local::repository().join("openapi.json")).unwrap();
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let methods = |(path, item): (&String, &Value)| {
+            let path = path.clone();
+            let operations = item.as_object().unwrap().clone().into_iter();
+            operations.filter(|(_, declared)| declared.get("operationId").is_some()).map(
+                move |(method, declared)| {
+                    let security = declared["security"].as_array().cloned().unwrap_or_default();
+                    let scope =
+                        security.iter().find_map(|way| way["accessToken"][0].as_str()).map(str::to_owned);
+                    let public = security.is_empty() || security.contains(&json!({}));
+                    let id = declared["operationId"].as_str().unwrap().to_owned();
+                    Operation {
+                        id,
+                        method: method.to_uppercase(),
+                        path: path.clone(),
+                        scope,
+                        public,
+                        declared,
+                    }
+                },
+            )
+        };
+        let operations = document["paths"].as_object().unwrap().iter().flat_map(methods).collect();
+        Self { document, operations, validators: Mutex::default() }
+    }
+
+    /// All operations.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The operation that a request is for, with the parameters in its path.
+    pub fn operation(&self, method: &str, path: &str) -> (&Operation, HashMap<String, String>) {
+        let found = self.operations.iter().filter(|operation| operation.method == method);
+        let mut found = found.filter_map(|operation| Some((operation, parameters(&operation.path, path)?)));
+        found.next().unwrap_or_else(|| panic!("the contract has no operation {method} {path}"))
+    }
+
+    /// Says in what an answer differs from what is declared.
+    pub fn check_answer(&self, operation: &Operation, received: &Received) -> Result<(), String> {
+        let Received { status, headers, body } = *received;
+        let declared = &operation.declared["responses"][status.to_string()];
+        if declared.is_null() {
+            return Err(format!("the status {status} is not declared"));
+        }
+        let declared = self.follow(declared);
+        self.check_headers(declared, headers)?;
+
+        let Some(content) = declared["content"].as_object() else {
+            return if body.is_empty() { Ok(()) } else { Err("a body is not declared".to_owned()) };
+        };
+        let media_type = media_type(headers);
+        let schema =
+            &content.get(media_type).ok_or(format!("the content type {media_type} is not declared"))?;
+        let body = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+        self.check(&schema["schema"], &body)?;
+        if media_type == "application/problem+json" { check_problem(status, headers, &body) } else { Ok(()) }
+    }
+
+    /// Says in what a request that was accepted differs from what is declared.
+    pub fn check_request(&self, operation: &Operation, media_type: &str, body: &[u8]) -> Result<(), String> {
+        let Some(content) = operation.declared["requestBody"]["content"].as_object() else {
+            return Ok(());
+        };
+        let declared =
+            content.get(media_type).ok_or(format!("the content type {media_type} is not declared"))?;
+        let body = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+        self.check(&declared["schema"], &body)
+    }
+
+    fn check_headers(&self, response: &Value, headers: &HeaderMap) -> Result<(), String> {
+        let none = serde_json::Map::new();
+        let declared = response["headers"].as_object().unwrap_or(&none);
+        let is_declared = |name: &str| declared.keys().any(|declared| declared.eq_ignore_ascii_case(name));
+        let undeclared = headers.keys().map(|name| name.as_str());
+        let undeclared: Vec<_> =
+            undeclared.filter(|name| !TRANSPORT.contains(name) && !is_declared(name)).collect();
+        if !undeclared.is_empty() {
+            return Err(format!("the headers {undeclared:?} are not declared"));
+        }
+        for (name, declared) in declared {
+            let declared = self.follow(declared);
+            let mut values = headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (Some(value), None) => {
+                    let value = value.to_str().map_err(|error| format!("{name}: {error}"))?;
+                    self.check(&declared["schema"], &json!(value))
+                        .map_err(|error| format!("{name}: {error}"))?;
+                }
+                (Some(_), Some(_)) => return Err(format!("the header {name} comes more than once")),
+                (None, _) if declared["required"] == true => {
+                    return Err(format!("the header {name} is missing"));
+                }
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
+        let validator =
+            Arc::clone(self.validators.lock().unwrap().entry(schema.to_string()).or_insert_with(|| {
+                let mut whole = schema.clone();
+                whole["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+                whole["components"] = self.document["components"].clone();
+                let validator = jsonschema::options().should_validate_formats(true).build(&whole);
+                Arc::new(validator.unwrap_or_else(|error| panic!("{schema} is no schema: {error}")))
+            }));
+        let errors: Vec<_> = validator
+            .iter_errors(value)
+            .map(|error| format!("{} at {:?}", error, error.instance_path().to_string()))
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
+    }
+
+    fn follow<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value["$ref"].as_str() {
+            Some(reference) => self.document.pointer(reference.trim_start_matches('#')).unwrap(),
+            None => value,
+        }
+    }
+}
+
+/// What the contract's schemas can't say of a problem (RFC 9457).
+fn check_problem(status: u16, headers: &HeaderMap, problem: &Value) -> Result<(), String> {
+    let code = problem["code"].as_str().unwrap_or_default();
+    let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let expectations = [
+        (problem["status"] == status, "its status is not the answer's"),
+        (problem["type"] == format!("urn:problem-type:lambda-shop:{code}"), "its type is not its code's"),
+        (problem["request_id"].as_str() == request_id, "its request id is not the header's"),
+        (status != 401 || headers.contains_key("www-authenticate"), "WWW-Authenticate is missing"),
+        (headers["cache-control"] == "private, no-store", "it may be cached"),
+    ];
+    let broken = expectations.iter().find(|(holds, _)| !holds);
+    let text = problem.to_string();
+    let leaks = ["PLANTED", "dynamodb", "DynamoDB", "aws_", "Exception", "panicked", ".rs"];
+    let leak = leaks.iter().find(|leak| text.contains(**leak));
+    match (broken, leak) {
+        (Some((_, broken)), _) => Err(format!("the problem is wrong: {broken}")),
+        (None, Some(leak)) => Err(format!("the problem tells of {leak}")),
+        (None, None) => Ok(()),
+    }
+}
+
+/// The media type without parameters.
+pub fn media_type(headers: &HeaderMap) -> &str {
+    let content_type = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// The parameters in a path, if it fits the template.
+fn parameters(template: &str, path: &str) -> Option<HashMap<String, String>> {
+    let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+    let parameter =
+        |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')).map(str::to_owned);
+    let fits = template.len() == path.len()
+        && template
+            .iter()
+            .zip(&path)
+            .all(|(template, part)| parameter(template).is_some() || template == part);
+    let pairs = template
+        .iter()
+        .zip(&path)
+        .filter_map(|(template, part)| Some((parameter(template)?, (*part).into())));
+    fits.then(|| pairs.collect())
+}

@@ -1,0 +1,468 @@
+//! A whole shop for the tests: embedded DynamoDB, the proxy in front of it, `cargo lambda watch` for the HTTP of API
+//! Gateway, and the functions' own binaries as processes, several of each.
+
+mod client;
+mod contract;
+pub mod process;
+pub mod proxy;
+pub mod token;
+
+use std::{
+    collections::BTreeMap,
+    env,
+    net::TcpListener,
+    path::PathBuf,
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use local::{cargo_lambda, database::Dynamo, process::Group, streams::Delivery, template::Template};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    net::TcpStream,
+    process::Child,
+    runtime::{Builder, Runtime},
+    sync::{Mutex as AsyncMutex, MutexGuard, OnceCell},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF};
+pub use contract::{CONTRACT, Operation};
+use process::Log;
+use proxy::{Calls, Proxy};
+use token::{Signer, Token};
+
+pub const PUBLIC_URL: &str = "http://shop.test";
+pub const ISSUER: &str = "http://shop.test/v1";
+pub const BUILD: &str = "build-of-the-tests";
+const PRODUCTS: &str = "ProductsTable";
+const KEYS: &str = "KeysTable";
+
+/// Carries databases, proxies and processes, which outlive the runtime of the test that happened to start them.
+static BACKSTAGE: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap());
+static BINARIES: LazyLock<PathBuf> = LazyLock::new(process::build);
+
+/// What a shop is like, where it is not as usual.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Instances of these functions, instead of two.
+    pub instances: Vec<(&'static str, usize)>,
+    /// Only these functions.
+    pub only: Option<Vec<&'static str>>,
+    /// No delivery of the table's stream.
+    pub without_streams: bool,
+    /// The functions are started by the test.
+    pub closed: bool,
+    /// Keeps the tables in this file instead of in memory.
+    pub file: Option<PathBuf>,
+    /// More environment variables for the functions.
+    pub variables: Vec<(&'static str, String)>,
+}
+
+/// A running shop.
+#[derive(Clone)]
+pub struct Shop {
+    running: Arc<Running>,
+    http: reqwest::Client,
+}
+
+struct Running {
+    options: Options,
+    /// Where `cargo lambda watch` answers: a port of this machine.
+    port: u16,
+    database: Dynamo,
+    proxy: Proxy,
+    signer: Signer,
+    log: Arc<Log>,
+    group: Group,
+    instances: Mutex<Vec<(String, Child)>>,
+    _cargo_lambda: Child,
+    _streams: JoinSet<()>,
+    _folder: TempDir,
+}
+
+impl Shop {
+    /// The one that most tests share, each with categories, SKUs and keys of its own.
+    pub async fn shared() -> Self {
+        static SHARED: OnceCell<Arc<Running>> = OnceCell::const_new();
+        let start = || Running::start_backstage(Options::default());
+        Self::of(Arc::clone(SHARED.get_or_init(start).await))
+    }
+
+    /// One of the test's own.
+    pub async fn start(options: Options) -> Self {
+        Self::of(Running::start_backstage(options).await)
+    }
+
+    /// One of the test's own, with so many instances of the functions named and no others.
+    pub async fn with(instances: &[(&'static str, usize)]) -> Self {
+        let only = Some(instances.iter().map(|(name, _)| *name).collect());
+        Self::start(Options { instances: instances.to_vec(), only, ..Options::default() }).await
+    }
+
+    fn of(running: Arc<Running>) -> Self {
+        // A client of its own, because a test's connections end with its runtime.
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(29)).build().unwrap();
+        Self { running, http }
+    }
+
+    pub fn get(&self, path: &str) -> Request {
+        Request::new(self, "GET", path)
+    }
+
+    pub fn post(&self, path: &str) -> Request {
+        Request::new(self, "POST", path)
+    }
+
+    pub fn patch(&self, path: &str) -> Request {
+        Request::new(self, "PATCH", path)
+    }
+
+    pub fn delete(&self, path: &str) -> Request {
+        Request::new(self, "DELETE", path)
+    }
+
+    /// Invokes a function with any event, past HTTP, and gives what it answers.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Value {
+        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.running.url());
+        let answer = self.http.post(url).body(event.to_string()).send().await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+    }
+
+    /// Calls of that operation of DynamoDB, to do something to.
+    pub fn calls(&self, operation: &'static str) -> Calls {
+        self.running.proxy.calls(operation)
+    }
+
+    /// All calls of DynamoDB, to do something to.
+    pub fn any_call(&self) -> Calls {
+        self.running.proxy.any_call()
+    }
+
+    /// Everything that the shop's processes have printed.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.running.log
+    }
+
+    /// The key that its tokens are signed with.
+    pub fn signer(&self) -> &Signer {
+        &self.running.signer
+    }
+
+    /// A token for this user with these scopes, to be changed and signed.
+    pub fn token(&self, subject: &str, scope: &str) -> Token {
+        Token::new(ISSUER, &self.running.signer.kid, subject, scope)
+    }
+
+    /// Publishes a key.
+    pub fn publish(&self, signer: &Signer) {
+        self.running.database.put(KEYS, signer.item()).unwrap();
+    }
+
+    /// Writes an item of the table of products, past all of the shop's rules.
+    pub fn put(&self, item: Value) {
+        self.running.database.put(PRODUCTS, item).unwrap();
+    }
+
+    /// All items of the table of products, as DynamoDB holds them.
+    pub fn items(&self) -> Vec<Value> {
+        let scan = serde_json::from_value(json!({"TableName": PRODUCTS})).unwrap();
+        let answer = self.running.database.database.scan(scan).unwrap();
+        json!(answer)["Items"].as_array().unwrap().clone()
+    }
+
+    /// An item of the table of products, as DynamoDB holds it.
+    pub fn item(&self, pk: &str, sk: &str) -> Value {
+        let found = self.items().into_iter().find(|item| item["pk"]["S"] == pk && item["sk"]["S"] == sk);
+        found.unwrap_or_else(|| panic!("no item {pk} {sk}"))
+    }
+
+    /// Ends it, and waits until it has.
+    pub async fn stop(self) {
+        let running = Arc::into_inner(self.running).expect("nobody else uses the shop");
+        BACKSTAGE.spawn(running.group.end()).await.unwrap().unwrap();
+    }
+
+    /// Kills every instance of a function with SIGKILL, whatever it is doing.
+    pub async fn kill(&self, function: &str) {
+        let mut killed = Vec::new();
+        {
+            let mut instances = self.running.instances.lock().unwrap();
+            while let Some(index) = instances.iter().position(|(name, _)| name == function) {
+                killed.push(instances.swap_remove(index).1);
+            }
+        }
+        for mut child in killed {
+            child.kill().await.unwrap();
+        }
+    }
+
+    /// Starts so many instances of a function.
+    pub async fn open(&self, function: &str, instances: usize) {
+        let (running, function) = (Arc::clone(&self.running), function.to_owned());
+        BACKSTAGE.spawn(async move { running.open(&function, instances) }).await.unwrap();
+    }
+
+    /// How many instances of a function run.
+    pub fn alive(&self, function: &str) -> usize {
+        let mut instances = self.running.instances.lock().unwrap();
+        let alive =
+            |(name, child): &mut (String, Child)| name == function && child.try_wait().unwrap().is_none();
+        instances.iter_mut().filter_map(|instance| alive(instance).then_some(())).count()
+    }
+}
+
+impl Running {
+    async fn start_backstage(options: Options) -> Arc<Self> {
+        let start = move || BACKSTAGE.block_on(Self::start(options));
+        BACKSTAGE.spawn_blocking(start).await.unwrap().into()
+    }
+
+    async fn start(options: Options) -> Self {
+        let (log, group, signer) = (Arc::new(Log::default()), Group::new().unwrap(), Signer::new("key-1"));
+        let built = tokio::task::spawn_blocking(|| drop(BINARIES.clone()));
+        let database = match &options.file {
+            Some(file) => Dynamo::on_file(file).await.unwrap(),
+            None => Dynamo::in_memory().await.unwrap(),
+        };
+        let template = Template::read(&local::repository()).unwrap();
+        database.create_tables(&template).unwrap();
+        database.put(KEYS, signer.item()).unwrap();
+        let proxy = Proxy::start(database.url.clone()).await.unwrap();
+        built.await.unwrap();
+
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let cargo_lambda = watch(port, &group, &log).await;
+        let mut running = Self {
+            options,
+            port,
+            database,
+            proxy,
+            signer,
+            log,
+            group,
+            instances: Mutex::default(),
+            _cargo_lambda: cargo_lambda,
+            _streams: JoinSet::new(),
+            _folder: tempfile::tempdir().unwrap(),
+        };
+        // Before the functions: without a runtime API they end at once.
+        running.listens().await;
+        if !running.options.closed {
+            for function in process::functions() {
+                running.open(&function, running.usual_instances(&function));
+            }
+        }
+        if !running.options.without_streams {
+            running.deliver_streams(&template);
+        }
+        running
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    async fn listens(&self) {
+        let connect = async || TcpStream::connect(("127.0.0.1", self.port)).await.ok();
+        eventually("cargo lambda watch to listen", connect).await;
+    }
+
+    fn deliver_streams(&mut self, template: &Template) {
+        for source in template.sources().unwrap() {
+            if self.usual_instances(&source.function) == 0 {
+                continue;
+            }
+            let database = &self.database.database;
+            let delivery = Delivery::open(source, database, &self.url(), self._folder.path()).unwrap();
+            let log = Arc::clone(&self.log);
+            self._streams.spawn(delivery.run(move |text| log.say("streams", text)));
+        }
+    }
+
+    fn usual_instances(&self, function: &str) -> usize {
+        let Options { instances, only, .. } = &self.options;
+        let known = instances.iter().find(|(name, _)| *name == function).map(|(_, count)| *count);
+        let left_out = only.as_ref().is_some_and(|only| !only.contains(&function));
+        known.unwrap_or(if left_out { 0 } else { 2 })
+    }
+
+    fn open(&self, function: &str, instances: usize) {
+        let mut variables: BTreeMap<String, String> = [
+            ("ALLOWED_ORIGIN", "*".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "CANARY-access-key".to_owned()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}/{function}", self.proxy.address)),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+            ("AWS_LAMBDA_FUNCTION_NAME", function.to_owned()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
+            ("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{function}", self.url())),
+            ("AWS_REGION", "eu-central-1".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "CANARY-secret-key".to_owned()),
+            ("AWS_SESSION_TOKEN", "CANARY-session-token".to_owned()),
+            ("BUILD_ID", BUILD.to_owned()),
+            ("KEYS_TABLE", KEYS.to_owned()),
+            ("PRODUCTS_TABLE", PRODUCTS.to_owned()),
+            ("PUBLIC_URL", PUBLIC_URL.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        variables
+            .extend(self.options.variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let program = BINARIES.join(function);
+        for _ in 0..instances {
+            let child = process::spawn(&self.group, &program, &[], &variables, &self.log);
+            self.instances.lock().unwrap().push((function.to_owned(), child));
+        }
+    }
+}
+
+/// The HTTP of API Gateway, by the routes in CargoLambda.toml; the functions are started apart from it.
+async fn watch(port: u16, group: &Group, log: &Arc<Log>) -> Child {
+    let program = cargo_lambda::ensure(group, |text| log.say("cargo-lambda", text)).await.unwrap();
+    let port = port.to_string();
+    let arguments = [
+        "lambda",
+        "watch",
+        "--only-lambda-apis",
+        "--disable-cors",
+        "--invoke-address",
+        "127.0.0.1",
+        "--invoke-port",
+        &port,
+    ];
+    process::spawn(group, &program, &arguments, &env::vars().collect(), log)
+}
+
+/// A name that no other test has: in small letters, digits and dashes.
+pub fn unique(what: &str) -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    format!("{what}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A user that no other test has.
+pub fn unique_user() -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    format!("usr_01jd{:022}", NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Asks again and again until there is an answer; fails when there is none for long.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = timeout(Duration::from_secs(20), async {
+        loop {
+            match ask().await {
+                Some(answer) => return answer,
+                None => sleep(Duration::from_millis(5)).await,
+            }
+        }
+    });
+    asking.await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// A product that the shop takes, with SKU and category of its own.
+pub fn new_product(what: &str) -> Value {
+    let name = unique(what);
+    json!({
+        "sku": name,
+        "name": "Stoneware Coffee Mug",
+        "description": "CANARY: thrown by hand.",
+        "category": name,
+        "price": {"amount": 1850, "currency": "EUR"},
+        "images": ["/images/mug.svg", "https://images.shop.test/mug.jpg"],
+        "attributes": {"colour": "sand", "volume": "350 ml"},
+        "initial_stock": 10,
+        "low_stock_threshold": 3,
+    })
+}
+
+/// The document with some members changed, or without them where null.
+pub fn changed(mut document: Value, changes: Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => document.as_object_mut().unwrap().remove(name),
+            value => document.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+        };
+    }
+    document
+}
+
+impl Shop {
+    /// A new product, made by the staff.
+    pub async fn create(&self, new: &Value) -> Answer {
+        self.post("/products").staff().key(&unique("key")).json(new).send().await.expect(201)
+    }
+
+    /// A new product with so many pieces.
+    pub async fn create_stocked(&self, what: &str, pieces: i64) -> Answer {
+        self.create(&changed(new_product(what), json!({"initial_stock": pieces}))).await
+    }
+
+    /// A product as the staff sees it now: fresh whatever the caches say.
+    pub async fn product(&self, id: &str) -> Answer {
+        self.get(&format!("/products/{id}")).staff().send().await.expect(200)
+    }
+
+    /// A product's inventory.
+    pub async fn inventory(&self, id: &str) -> Answer {
+        self.get(&format!("/products/{id}/inventory")).staff().send().await.expect(200)
+    }
+
+    /// A request to move stock in or out.
+    pub fn adjust(&self, id: &str, delta: i64) -> Request {
+        let request = self.post(&format!("/products/{id}/inventory/adjustments")).staff();
+        request.json(&json!({"delta": delta, "reason": "correction"})).key(&unique("key"))
+    }
+
+    /// All of a product's movements, the newest first.
+    pub async fn movements(&self, id: &str) -> Vec<Value> {
+        self.walk(self.get(&format!("/products/{id}/inventory/movements")).staff().query("limit", 100)).await
+    }
+
+    /// All items of a list, page by page.
+    pub async fn walk(&self, list: Request) -> Vec<Value> {
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = match &cursor {
+                Some(cursor) => list.clone().query("cursor", cursor),
+                None => list.clone(),
+            };
+            let page = page.send().await.expect(200);
+            items.extend(page.items().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => return items,
+            }
+        }
+    }
+
+    /// Fails where a product's stock and its ledger do not agree (I1).
+    pub async fn assert_books_balance(&self, id: &str) {
+        let inventory = self.inventory(id).await;
+        let count = |field: &str| inventory[field].as_i64().unwrap();
+        let moved: i64 =
+            self.movements(id).await.iter().map(|movement| movement["delta"].as_i64().unwrap()).sum();
+        assert!(count("available") >= 0 && count("reserved") >= 0, "{inventory:?}");
+        assert_eq!(count("available") + count("reserved"), count("on_hand"), "{inventory:?}");
+        assert_eq!(moved, count("on_hand"), "{inventory:?}");
+    }
+}
+
+/// Lets one test at a time in.
+pub type Alone = MutexGuard<'static, ()>;
+
+impl Shop {
+    /// One with a single instance of each function, which no other test uses meanwhile.
+    pub async fn alone() -> (Self, Alone) {
+        static ALONE: OnceCell<Arc<Running>> = OnceCell::const_new();
+        static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
+        let turn = TURN.lock().await;
+        let instances = process::functions().into_iter().map(|name| (&*name.leak(), 1)).collect();
+        let start = || Running::start_backstage(Options { instances, ..Options::default() });
+        (Self::of(Arc::clone(ALONE.get_or_init(start).await)), turn)
+    }
+}

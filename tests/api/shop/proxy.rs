@@ -1,0 +1,455 @@
+//! A proxy between the functions and DynamoDB, reached by address alone, that does what no emulator does: it throttles,
+//! conflicts, loses answers, holds requests until a test lets them go, and counts what each call cost.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
+
+/// How long a test waits for calls that it expects.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The proxy. Each function has its own path on it, so that a call tells whose it is.
+#[derive(Clone)]
+pub struct Proxy {
+    pub address: SocketAddr,
+    state: Arc<State>,
+}
+
+struct State {
+    upstream: String,
+    http: reqwest::Client,
+    rules: Mutex<Vec<Arc<Rule>>>,
+}
+
+impl Proxy {
+    /// Listens on a free port; must run on the runtime that is to carry it.
+    pub async fn start(upstream: String) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
+        let state = Arc::new(State { upstream, http, rules: Mutex::default() });
+        let proxy = Self { address, state: Arc::clone(&state) };
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let state = Arc::clone(&state);
+                tokio::spawn(async move {
+                    let service = service_fn(|request| state.answer(request));
+                    // An error here is a connection cut off, by the function or by a rule: what a test asked for.
+                    http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await
+                        .unwrap_or_default();
+                });
+            }
+        });
+        Ok(proxy)
+    }
+
+    /// Calls of that operation, such as `Query`, to do something to.
+    pub fn calls(&self, operation: &'static str) -> Calls {
+        Calls { operation: Some(operation), ..self.any_call() }
+    }
+
+    /// All calls, to do something to.
+    pub fn any_call(&self) -> Calls {
+        Calls {
+            state: Arc::clone(&self.state),
+            operation: None,
+            about: None,
+            function: None,
+            skip: 0,
+            times: usize::MAX,
+        }
+    }
+}
+
+impl State {
+    async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let mut document: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let target =
+            parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let call = Call {
+            function: parts.uri.path().trim_matches('/').to_owned(),
+            operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
+            request: document.clone(),
+            capacity: None,
+        };
+
+        let text = String::from_utf8_lossy(&body);
+        let matching: Vec<_> = self
+            .rules
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|rule| rule.calls.cover(&call, &text))
+            .cloned()
+            .collect();
+        let observers: Vec<_> =
+            matching.iter().filter(|rule| matches!(rule.effect, Effect::Observe)).cloned().collect();
+        let fault =
+            matching.iter().find(|rule| !matches!(rule.effect, Effect::Observe) && rule.take()).cloned();
+
+        let mut answer_is_lost = false;
+        match fault.as_ref().map(|rule| (&rule.effect, rule)) {
+            Some((Effect::Refuse, rule)) => {
+                rule.hit();
+                return Err(io::Error::other("refused"));
+            }
+            Some((Effect::Answer(refusal), rule)) => {
+                let Refusal { status, body } = refusal(&call.request);
+                rule.hit();
+                observers.iter().for_each(|observer| observer.observe(call.clone()));
+                let answer =
+                    Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+                return answer.body(Full::from(body)).map_err(io::Error::other);
+            }
+            Some((Effect::LoseAnswer, _)) => answer_is_lost = true,
+            Some((Effect::Hold, rule)) => {
+                rule.hit();
+                rule.released().await?;
+            }
+            _ => {}
+        }
+
+        if !observers.is_empty() && document.is_object() {
+            document["ReturnConsumedCapacity"] = json!("TOTAL");
+        }
+        let mut forwarded = self.http.post(&self.upstream).body(match observers.is_empty() {
+            true => body.to_vec(),
+            false => document.to_string().into_bytes(),
+        });
+        for (name, value) in
+            parts.headers.iter().filter(|(name, _)| *name != "host" && *name != "content-length")
+        {
+            forwarded = forwarded.header(name, value);
+        }
+        let answer = forwarded.send().await.map_err(io::Error::other)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = answer.bytes().await.map_err(io::Error::other)?;
+
+        let capacity =
+            serde_json::from_slice(&body).ok().and_then(|body| Capacity::of(&call.operation, &body));
+        observers.iter().for_each(|observer| observer.observe(Call { capacity, ..call.clone() }));
+        match fault.as_ref().map(|rule| (&rule.effect, rule)) {
+            Some((Effect::LoseAnswer, rule)) => rule.hit(),
+            Some((Effect::HoldAnswer, rule)) => {
+                rule.hit();
+                rule.released().await?;
+            }
+            _ => {}
+        }
+        if answer_is_lost {
+            return Err(io::Error::other("answer lost"));
+        }
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response.headers_mut().remove("transfer-encoding");
+        Ok(response)
+    }
+}
+
+/// Which calls a rule covers. All conditions must hold.
+#[derive(Clone)]
+pub struct Calls {
+    state: Arc<State>,
+    operation: Option<&'static str>,
+    about: Option<String>,
+    function: Option<&'static str>,
+    skip: usize,
+    times: usize,
+}
+
+impl Calls {
+    /// Only those whose body holds this text, such as a product's id.
+    pub fn about(mut self, text: impl Into<String>) -> Self {
+        self.about = Some(text.into());
+        self
+    }
+
+    /// Only those that this function makes.
+    pub fn by(mut self, function: &'static str) -> Self {
+        self.function = Some(function);
+        self
+    }
+
+    /// Only the first so many.
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// Not the first so many.
+    pub fn after(mut self, skip: usize) -> Self {
+        self.skip = skip;
+        self
+    }
+
+    /// Answers them itself.
+    pub fn answer(self, refusal: Refusal) -> Rigged {
+        self.answer_with(move |_| refusal.clone())
+    }
+
+    /// Answers them itself, as the request asks for.
+    pub fn answer_with(self, refusal: impl Fn(&Value) -> Refusal + Send + Sync + 'static) -> Rigged {
+        self.rig(Effect::Answer(Box::new(refusal)))
+    }
+
+    /// Cuts the connection before DynamoDB hears of them.
+    pub fn refuse(self) -> Rigged {
+        self.rig(Effect::Refuse)
+    }
+
+    /// Lets DynamoDB do them, then cuts the connection.
+    pub fn lose_answer(self) -> Rigged {
+        self.rig(Effect::LoseAnswer)
+    }
+
+    /// Holds them before DynamoDB hears of them, until released; cut off where that never happens.
+    pub fn hold(self) -> Rigged {
+        self.rig(Effect::Hold)
+    }
+
+    /// Lets DynamoDB do them, then holds the answers until released; cut off where that never happens.
+    pub fn hold_answer(self) -> Rigged {
+        self.rig(Effect::HoldAnswer)
+    }
+
+    /// Writes them down, with what they cost.
+    pub fn observe(self) -> Rigged {
+        self.rig(Effect::Observe)
+    }
+
+    fn rig(self, effect: Effect) -> Rigged {
+        let state = Arc::clone(&self.state);
+        let rule = Arc::new(Rule {
+            seen: AtomicUsize::new(0),
+            hits: watch::Sender::new(0),
+            held: watch::Sender::new(Held::Yes),
+            observed: Mutex::default(),
+            calls: self,
+            effect,
+        });
+        state.rules.lock().unwrap().push(Arc::clone(&rule));
+        Rigged { rule, state }
+    }
+
+    fn cover(&self, call: &Call, text: &str) -> bool {
+        self.operation.is_none_or(|operation| operation == call.operation)
+            && self.function.is_none_or(|function| function == call.function)
+            && self.about.as_ref().is_none_or(|about| text.contains(about))
+    }
+}
+
+enum Effect {
+    Answer(Box<dyn Fn(&Value) -> Refusal + Send + Sync>),
+    Refuse,
+    LoseAnswer,
+    Hold,
+    HoldAnswer,
+    Observe,
+}
+
+/// What becomes of the calls that a rule holds.
+#[derive(Clone, Copy, PartialEq)]
+enum Held {
+    Yes,
+    Released,
+    Abandoned,
+}
+
+struct Rule {
+    calls: Calls,
+    effect: Effect,
+    seen: AtomicUsize,
+    hits: watch::Sender<usize>,
+    held: watch::Sender<Held>,
+    observed: Mutex<Vec<Call>>,
+}
+
+impl Rule {
+    /// Whether this call is one of those that the rule is for.
+    fn take(&self) -> bool {
+        let seen = self.seen.fetch_add(1, Ordering::Relaxed);
+        seen >= self.calls.skip && seen - self.calls.skip < self.calls.times
+    }
+
+    fn hit(&self) {
+        self.hits.send_modify(|hits| *hits += 1);
+    }
+
+    /// Waits until the held calls may go; an error where they never may.
+    async fn released(&self) -> io::Result<()> {
+        let mut held = self.held.subscribe();
+        match held.wait_for(|held| *held != Held::Yes).await.map(|held| *held) {
+            Ok(Held::Released) => Ok(()),
+            _ => Err(io::Error::other("never released")),
+        }
+    }
+
+    fn observe(&self, call: Call) {
+        self.observed.lock().unwrap().push(call);
+        self.hit();
+    }
+}
+
+/// A rule at work, until it is dropped.
+#[must_use = "the rule ends when this is dropped"]
+pub struct Rigged {
+    rule: Arc<Rule>,
+    state: Arc<State>,
+}
+
+impl Rigged {
+    /// How many calls it has been applied to.
+    pub fn hits(&self) -> usize {
+        *self.rule.hits.borrow()
+    }
+
+    /// Waits until it has been applied to so many calls.
+    pub async fn reached(&self, count: usize) {
+        let mut hits = self.rule.hits.subscribe();
+        let reached = timeout(PATIENCE, hits.wait_for(|hits| *hits >= count)).await;
+        assert!(reached.is_ok(), "{} calls came instead of {count}", self.hits());
+    }
+
+    /// Lets the held calls go, and all that come.
+    pub fn release(&self) {
+        self.rule.held.send_replace(Held::Released);
+    }
+
+    /// What was observed so far.
+    pub fn observed(&self) -> Vec<Call> {
+        self.rule.observed.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Rigged {
+    fn drop(&mut self) {
+        self.state.rules.lock().unwrap().retain(|rule| !Arc::ptr_eq(rule, &self.rule));
+        self.rule.held.send_if_modified(|held| {
+            let abandoned = *held == Held::Yes;
+            if abandoned {
+                *held = Held::Abandoned;
+            }
+            abandoned
+        });
+    }
+}
+
+/// A call that a function made.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub function: String,
+    pub operation: String,
+    pub request: Value,
+    pub capacity: Option<Capacity>,
+}
+
+/// What a call cost, indexes included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Capacity {
+    Read(f64),
+    Write(f64),
+}
+
+impl Capacity {
+    fn of(operation: &str, answer: &Value) -> Option<Self> {
+        let consumed = answer.get("ConsumedCapacity")?;
+        let units = |one: &Value| one["CapacityUnits"].as_f64().unwrap_or_default();
+        let units = consumed.as_array().map_or_else(|| units(consumed), |all| all.iter().map(units).sum());
+        let writes = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "BatchWriteItem"];
+        Some(if writes.contains(&operation) { Self::Write(units) } else { Self::Read(units) })
+    }
+}
+
+/// An answer that DynamoDB might give.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub status: u16,
+    pub body: String,
+}
+
+impl Refusal {
+    /// One of DynamoDB's errors, by its short name.
+    pub fn error(status: u16, name: &str) -> Self {
+        let body = json!({
+            "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"),
+            "message": "PLANTED-STORE-MESSAGE",
+        });
+        Self { status, body: body.to_string() }
+    }
+
+    /// A transaction cancelled, with one reason for each of its items.
+    pub fn cancelled<'c>(codes: impl IntoIterator<Item = &'c str>) -> Self {
+        let reason = |code: &str| match code {
+            "None" => json!({"Code": code}),
+            _ => json!({"Code": code, "Message": "PLANTED-STORE-MESSAGE"}),
+        };
+        let reasons: Vec<Value> = codes.into_iter().map(reason).collect();
+        let body = json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+            "Message": "PLANTED-STORE-MESSAGE",
+            "CancellationReasons": reasons,
+        });
+        Self { status: 400, body: body.to_string() }
+    }
+
+    /// A transaction of which every item met another writer.
+    pub fn conflict() -> impl Fn(&Value) -> Self + Send + Sync + 'static {
+        |request| Self::cancelled(vec!["TransactionConflict"; items_of(request)])
+    }
+}
+
+/// How many items a transaction has.
+pub fn items_of(transaction: &Value) -> usize {
+    transaction["TransactItems"].as_array().map_or(0, Vec::len)
+}
+
+/// What can go wrong with any call, each by its name.
+pub fn refusals() -> Vec<(&'static str, Refusal)> {
+    vec![
+        ("throttled", Refusal::error(400, "ThrottlingException")),
+        ("over the table's throughput", Refusal::error(400, "ProvisionedThroughputExceededException")),
+        ("over the account's limit", Refusal::error(400, "RequestLimitExceeded")),
+        ("a conflict with a transaction", Refusal::error(400, "TransactionConflictException")),
+        ("a transaction in progress", Refusal::error(400, "TransactionInProgressException")),
+        ("an internal error", Refusal::error(500, "InternalServerError")),
+        ("an internal failure", Refusal::error(500, "InternalFailure")),
+        ("unavailable", Refusal::error(503, "ServiceUnavailable")),
+        ("no such table", Refusal::error(400, "ResourceNotFoundException")),
+        ("access denied", Refusal::error(400, "AccessDeniedException")),
+        ("expired credentials", Refusal::error(400, "ExpiredTokenException")),
+        ("a bad request", Refusal::error(400, "ValidationException")),
+        ("an unknown error", Refusal::error(400, "SomethingNewException")),
+        (
+            "a page of HTML with status 502",
+            Refusal { status: 502, body: "<html>PLANTED-STORE-MESSAGE".to_owned() },
+        ),
+        (
+            "a page of HTML with status 200",
+            Refusal { status: 200, body: "<html>PLANTED-STORE-MESSAGE".to_owned() },
+        ),
+        ("nothing with status 500", Refusal { status: 500, body: String::new() }),
+        ("half an answer", Refusal { status: 200, body: r#"{"Items": [{"pk"#.to_owned() }),
+    ]
+}

@@ -1,0 +1,273 @@
+//! What must be true of the repository as a whole: a test a rule of `local::tidy`. Each first looks for what breaks its
+//! rule (the findings say what to do), then breaks it on purpose, to see that it would be found.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use std::fs;
+
+use local::tidy::{self, Files, Repository, rules};
+use serde_json::Value;
+
+/// A rule, and the repository in which it holds.
+struct Rule {
+    rule: rules::Rule,
+    files: Files,
+}
+
+fn holds(rule: rules::Rule) -> Rule {
+    let files = tidy::read(&local::repository()).unwrap();
+    let findings = rule(&Repository::new(files.clone()).unwrap());
+    assert!(findings.is_empty(), "\n  {}\n", findings.join("\n  "));
+    Rule { rule, files }
+}
+
+impl Rule {
+    /// Says `expected` of a repository that has `fault` in that file, in the place of `text`.
+    fn finds(self, expected: &str, path: &str, text: &str, fault: &str) -> Self {
+        let mut files = self.files.clone();
+        let file = files.get_mut(path).unwrap();
+        assert!(file.contains(text), "{path} no longer has {text:?}: choose another place for the fault");
+        *file = file.replacen(text, fault, 1);
+        self.says(expected, files)
+    }
+
+    fn says(self, expected: &str, files: Files) -> Self {
+        let findings = (self.rule)(&Repository::new(files).unwrap());
+        let found = findings.iter().any(|finding| finding.contains(expected));
+        assert!(found, "{expected:?} should be found, but there was only {findings:?}");
+        self
+    }
+}
+
+#[test]
+fn what_is_generated_is_fresh() {
+    holds(rules::generated_files)
+        .finds("openapi.json is stale: run `cargo shop tidy`", "openapi.json", "List products", "List goods")
+        .finds("openapi.json is stale", "functions/products-list/openapi.yaml", "List products", "List goods")
+        .finds("CargoLambda.toml is stale", "CargoLambda.toml", "products-get", "products-got")
+        .finds("CargoLambda.toml is stale", "template.yaml", "Method: PATCH", "Method: PUT");
+}
+
+#[test]
+fn template_folders_packages_and_contracts_have_the_same_names() {
+    let template = "template.yaml";
+    let manifest = "functions/products-get/Cargo.toml";
+    let rule = holds(rules::packages)
+        .finds("call GetProduct ProductsGet", template, "  ProductsGet:", "  GetProduct:")
+        .finds(
+            "must have CodeUri target/lambda/products-get",
+            template,
+            "target/lambda/products-get",
+            "products-get",
+        )
+        .finds("must have FunctionName", template, "AWS::StackName}-products-get", "AWS::StackName}-get")
+        .finds("if, and only if, ProductsList", template, "Type: Api\n", "Type: HttpApi\n")
+        .finds("call package and [[bin]] products-get", manifest, "products-get", "get");
+
+    let renamed = rule
+        .files
+        .iter()
+        .map(|(path, text)| (path.replace("products-get/", "products-fetch/"), text.clone()));
+    let renamed: Files = renamed.collect();
+    rule.says("functions/products-get is missing", renamed.clone())
+        .says("no function for functions/products-fetch", renamed);
+}
+
+#[test]
+fn functions_depend_on_the_domain_crate_alone() {
+    let manifest = "functions/products-get/Cargo.toml";
+    holds(rules::dependencies)
+        .finds("leave out aws-sdk-dynamodb", manifest, "tokio.", "aws-sdk-dynamodb.")
+        .finds("leave out [features]", manifest, "[lints]", "[features]");
+}
+
+#[test]
+fn functions_have_the_variables_that_they_ask_for() {
+    let template = "template.yaml";
+    holds(rules::variables)
+        .finds("HealthGet lacks BUILD_ID", template, "BUILD_ID:", "BUILD:")
+        .finds("HealthGet has BUILD,", template, "BUILD_ID:", "BUILD:")
+        .finds("lacks KEYS_TABLE", template, "KEYS_TABLE:", "KEY_TABLE:")
+        .finds("lacks ALLOWED_ORIGIN", template, "ALLOWED_ORIGIN:", "ORIGIN:")
+        .finds("local/env must set KEYS_TABLE", "local/env", "KEYS_TABLE", "KEYS");
+}
+
+#[test]
+fn functions_have_just_the_rights_that_they_need() {
+    let template = "template.yaml";
+    let keys = "Resource: !GetAtt KeysTable.Arn";
+    holds(rules::rights)
+        .finds("name the actions one by one", template, "dynamodb:GetItem", "dynamodb:*")
+        .finds("has rights on *", template, keys, "Resource: \"*\"")
+        .finds("no right to any action on KeysTable", template, keys, "Resource: !GetAtt ProductsTable.Arn")
+        .finds(
+            "write out the statements",
+            template,
+            "- Statement:",
+            "- DynamoDBCrudPolicy: {}\n        - Statement:",
+        );
+}
+
+#[test]
+fn functions_have_limits_logs_and_alarms() {
+    let template = "template.yaml";
+    let alarms = "Alarms: [!Ref ProductsGetFaults]";
+    holds(rules::operation)
+        .finds("the limits on time must rise", template, "Timeout: 10\n", "Timeout: 30\n")
+        .finds("must have Architectures [arm64]", template, "[arm64]", "[x86_64]")
+        .finds("ProductsGet needs a log group", template, "!Ref ProductsGetLogs", "!Ref ProductsListLogs")
+        .finds("ProductsGet needs an alarm", template, alarms, "Alarms: []")
+        .finds("the alarm of ProductsGet must watch", template, alarms, "Alarms: [!Ref ProductsListFaults]");
+}
+
+#[test]
+fn contracts_agree_with_the_routes() {
+    let contract = "functions/products-get/openapi.yaml";
+    holds(rules::contracts)
+        .finds("must have ApiKeyRequired", "template.yaml", "ApiKeyRequired: true", "ApiKeyRequired: false")
+        .finds(
+            "has the path parameters",
+            "template.yaml",
+            "Path: /products/{product_id}\n",
+            "Path: /products/{id}\n",
+        )
+        .finds(
+            "must have operationId products-get",
+            contract,
+            "operationId: products-get",
+            "operationId: get",
+        );
+}
+
+#[test]
+fn contracts_say_what_the_code_asks_for() {
+    let (create, update) =
+        ("functions/products-create/openapi.yaml", "functions/products-update/openapi.yaml");
+    holds(rules::contracts_match_code)
+        .finds("main.rs asks for the scopes", create, "products:write", "products:read")
+        .finds(
+            "must have the parameter Idempotency-Key",
+            create,
+            "parameters/IdempotencyKey",
+            "parameters/Limit",
+        )
+        .finds("must have the parameter If-Match", update, "parameters/IfMatch", "parameters/IfNoneMatch")
+        .finds("must have a requestBody", update, "requestBody:", "body:");
+}
+
+#[test]
+fn references_between_contracts_lead_somewhere() {
+    let contract = "functions/products-get/openapi.yaml";
+    holds(rules::references)
+        .finds("refers to #/components/schemas/Produkt", contract, "schemas/Product\"", "schemas/Produkt\"")
+        .finds(
+            "nothing refers to #/components/schemas/Wealth",
+            "shared/openapi.yaml",
+            "    Health:",
+            "    Wealth:",
+        );
+}
+
+#[test]
+fn every_problem_code_is_documented() {
+    let documentation = "docs/errors.md";
+    holds(rules::problem_codes)
+        .finds("must list sku_in_use", "shared/src/error.rs", "\"sku_taken\"", "\"sku_in_use\"")
+        .finds("must list too_much", "shared/src/domain/input.rs", "\"too_many\"", "\"too_much\"")
+        .finds("must list bad 400", "template.yaml", "\"bad_request\"", "\"bad\"")
+        .finds("must list sku_taken 409", documentation, "`sku_taken` | 409", "`sku_taken` | 400")
+        .finds("nothing answers sku_gone", documentation, "`sku_taken`", "`sku_gone`");
+}
+
+#[test]
+fn modules_use_only_those_above_them() {
+    let (money, time, auth) =
+        ("shared/src/domain/money.rs", "shared/src/domain/time.rs", "shared/src/auth.rs");
+    holds(rules::layers)
+        .finds(
+            "uses crate::store, which stands below domain",
+            money,
+            "use std::fmt;",
+            "use crate::store::Store;",
+        )
+        .finds(
+            "uses crate::http, which stands below auth",
+            auth,
+            "use crate::domain::{",
+            "use crate::{http::Answer, x::{",
+        )
+        .finds("has now(), which does not belong in domain", time, "self.0.as_second()", "Self::now()")
+        .finds(
+            "has aws_sdk_dynamodb, which does not belong in auth",
+            auth,
+            "use ring::",
+            "use aws_sdk_dynamodb::",
+        );
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    holds(rules::unfinished).finds(
+        "finish it, or take it out",
+        "template.yaml",
+        "# ",
+        concat!("# TO", "DO "),
+    );
+}
+
+#[test]
+fn every_example_is_valid() {
+    let document: Value =
+        serde_json::from_str(&fs::read_to_string(local::repository().join("openapi.json")).unwrap()).unwrap();
+    let mut examples = 0;
+    visit(&document, "", &mut |pointer, value| {
+        let Some(schema) = value.get("schema") else { return };
+        let many = value.get("examples").and_then(Value::as_object).into_iter().flatten();
+        for example in
+            value.get("example").into_iter().chain(many.filter_map(|(_, example)| example.get("value")))
+        {
+            // References are looked up from the root of what is validated.
+            let mut schema = schema.clone();
+            schema["components"] = document["components"].clone();
+            let validator = jsonschema::draft202012::new(&schema).unwrap();
+            let errors: Vec<String> = validator.iter_errors(example).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "the example at {pointer} is not what its schema says: {errors:?}");
+            examples += 1;
+        }
+    });
+    assert!(examples > 30, "only {examples} examples were found: does this test look at the right places?");
+}
+
+fn visit(value: &Value, pointer: &str, seen: &mut impl FnMut(&str, &Value)) {
+    seen(pointer, value);
+    let fields = value.as_object().into_iter().flatten().map(|(name, field)| (name.clone(), field));
+    let elements =
+        value.as_array().into_iter().flatten().enumerate().map(|(at, element)| (at.to_string(), element));
+    for (name, child) in fields.chain(elements) {
+        visit(child, &format!("{pointer}/{name}"), seen);
+    }
+}
+
+#[test]
+fn writing_renews_what_is_stale_and_nothing_else() {
+    let copy = tempfile::tempdir().unwrap();
+    for (path, text) in tidy::read(&local::repository()).unwrap() {
+        let path = copy.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    fs::write(copy.path().join("openapi.json"), "{}").unwrap();
+
+    assert_eq!(tidy::write(copy.path()).unwrap(), ["openapi.json"]);
+    assert!(tidy::write(copy.path()).unwrap().is_empty());
+}
+
+#[test]
+fn a_broken_contract_is_named() {
+    let contract = "functions/products-get/openapi.yaml";
+    let files = Files::from([(contract.to_owned(), "a: [".to_owned())]);
+
+    let error = Repository::new(files).err().unwrap().to_string();
+
+    assert!(error.starts_with(&format!("{contract} is no valid YAML")), "{error}");
+}
