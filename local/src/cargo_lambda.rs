@@ -56,7 +56,10 @@ pub async fn ensure(group: &Group, say: impl Fn(&str)) -> Result<PathBuf, Instal
     let from_pypi = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", &python];
     let ways: [(&str, &[&[&str]]); 3] = [
         ("PyPI", &[&["python3", "-m", "venv", &path], &[&[pip.as_str()], &from_pypi[..]].concat()]),
-        ("PyPI, with pip alone", &[&[&["python3", "-m", "pip"], &from_pypi[..], &["--target", &path]].concat()]),
+        (
+            "PyPI, with pip alone",
+            &[&[&["python3", "-m", "pip"], &from_pypi[..], &["--target", &path]].concat()],
+        ),
         (
             "crates.io, which takes some minutes",
             &[&["cargo", "install", "cargo-lambda", "--version", &version, "--locked", "--root", &path]],
@@ -91,7 +94,7 @@ async fn succeeds(group: &Group, steps: &[&[&str]]) -> bool {
 async fn works(program: &Path) -> bool {
     let output = Command::new(program).args(["lambda", "--version"]).output().await;
     let version = output.ok().and_then(|output| version(&String::from_utf8_lossy(&output.stdout)));
-    version.is_some_and(|version| version >= VERSION)
+    version.is_some_and(|version| version >= VERSION && version[0] == VERSION[0])
 }
 
 /// The version in `cargo-lambda 1.9.2 (67129fc 2026-08-21Z)`.

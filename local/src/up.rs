@@ -83,6 +83,9 @@ const TRIES: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long what was started may take to end.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// After so many seconds, a request that got lost is answered: one that was in work when its function was built anew.
+/// Long enough for a build.
+const TIMEOUT: &str = "60";
 /// How often items that have expired are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -207,7 +210,7 @@ fn watch(
     let port = options.port.to_string();
     let mut watch = group.command(cargo_lambda)?;
     process::without_cargo_run(&mut watch)
-        .args(["lambda", "watch", "--invoke-address", host, "--invoke-port", &port])
+        .args(["lambda", "watch", "--invoke-address", host, "--invoke-port", &port, "--timeout", TIMEOUT])
         .args(release(options))
         .envs(function::variables(env::current_exe()?, options.concurrency))
         .env("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url)

@@ -10,6 +10,7 @@
 //! | [`telemetry`] | the one log line per invocation, with its metrics |
 //! | [`auth`] | access tokens, scopes, and the proofs of who is calling |
 //! | [`store`] | DynamoDB, and nobody else's |
+//! | [`start`] | the start of a function and its end |
 //! | [`http`] | request in, answer out |
 //! | [`stream`] | the changes of a table, batch by batch |
 
@@ -22,6 +23,8 @@ pub mod telemetry;
 pub mod auth;
 
 pub mod store;
+
+pub mod start;
 
 pub mod http;
 pub mod stream;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     config::ConfigError,
     error::{self, Error},
+    start,
     store::{Change, Store},
     telemetry::{self, Invocation},
 };
@@ -25,14 +26,9 @@ where
     H: Fn(&'static N, Change) -> F,
     F: Future<Output = Result<(), Error>>,
 {
-    telemetry::start(operation);
-    let opened = match Store::connect() {
-        Ok(store) => open(store).await,
-        Err(missing) => Err(missing),
-    };
-    let needs: &'static N = match opened {
-        Ok(needs) => Box::leak(Box::new(needs)),
-        Err(missing) => return telemetry::failed("the function can't start", &missing),
+    let needs = match start::open(operation, open).await {
+        Ok(needs) => needs,
+        Err(code) => return code,
     };
     let service = service_fn(async |event: LambdaEvent<Value>| {
         let trace =
@@ -47,10 +43,7 @@ where
         invocation.end(if reason.is_some() { 500 } else { 200 }, reason.as_deref());
         Ok::<_, lambda_runtime::Error>(json!({"batchItemFailures": failed}))
     });
-    match lambda_runtime::run(service).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(lost) => telemetry::failed("the runtime is gone", &*lost),
-    }
+    start::ended(lambda_runtime::run(service).await)
 }
 
 /// Handles a batch up to the first change that fails, and tells its sequence number.

@@ -133,6 +133,27 @@ async fn i18_a_store_that_cuts_off_or_loses_answers_is_503_and_a_retry_succeeds(
 }
 
 #[tokio::test]
+async fn i18_an_item_that_cannot_be_read_is_500_and_stays_in_the_house() {
+    let shop = Shop::shared().await;
+    let product = shop.create(&new_product("broken")).await;
+    let (id, key) = (product.id(), format!("PRODUCT#{}", product.id()));
+    let mut stock = shop.item(&key, "ENTRY#STOCK");
+    stock["available"] = json!({"S": "PLANTED"});
+    shop.put(stock);
+    let path = format!("/products/{id}");
+    let requests = [
+        shop.get(&path),
+        shop.get(&format!("{path}/inventory")).staff(),
+        shop.patch(&path).staff().if_match("*").json(&json!({"name": "Mug"})),
+        shop.delete(&path).staff().if_match("*"),
+        shop.adjust(id, -1),
+    ];
+    for request in requests {
+        request.send().await.expect_problem(500, "internal_error");
+    }
+}
+
+#[tokio::test]
 async fn i18_a_store_that_never_answers_is_503_before_the_gateway_gives_up() {
     let shop = Shop::start(Options::default()).await;
     let sites = call_sites(&shop).await;

@@ -130,7 +130,7 @@ async fn i23_nothing_that_a_client_sent_appears_in_the_log() {
             .header("traceparent", "CANARY"),
     ];
     for request in requests {
-        for request in [request.clone(), request.as_rest_event()] {
+        for request in [request.clone(), request.through_rest()] {
             let answer = request.send().await;
             line_of(&shop, &answer).await;
         }

@@ -16,6 +16,7 @@ mod products;
 mod products_list;
 
 mod availability;
+mod events;
 
 mod access;
 mod refusals;

@@ -450,7 +450,7 @@ async fn through_api_gateway_rest_the_answers_are_the_same() {
     let shop = Shop::shared().await;
     let new = new_product("rest");
     let request = shop.post("/products").staff().key(&unique("key")).json(&new);
-    let created = request.clone().as_rest_event().send().await.expect(201);
+    let created = request.clone().through_rest().send().await.expect(201);
     assert_eq!(created.header("location"), format!("/v1/products/{}", created.id()));
     assert!(created.header("x-request-id").starts_with("gateway-usr_"));
     let replayed = request.send().await.expect(201);
@@ -497,7 +497,7 @@ async fn through_api_gateway_rest_the_answers_are_the_same() {
         shop.get("/health"),
     ];
     for request in requests {
-        let through_rest = request.clone().as_rest_event().send().await;
+        let through_rest = request.clone().through_rest().send().await;
         same(request.send().await, through_rest);
     }
 }

@@ -92,7 +92,8 @@ async fn a_list_is_sorted_as_asked() {
 async fn prices_filter_with_both_ends_included() {
     let shop = Shop::shared().await;
     let (category, _) = category(&shop, "priced", &[1, 99, 100, 101, 200, 99_999_999_999].map(priced)).await;
-    let cases: [(&[(&str, i64)], &[i64]); 6] = [
+    type Filter<'a> = &'a [(&'a str, i64)];
+    let cases: [(Filter, &[i64]); 6] = [
         (&[("min_price", 100)], &[100, 101, 200, 99_999_999_999]),
         (&[("max_price", 100)], &[1, 99, 100]),
         (&[("min_price", 100), ("max_price", 200)], &[100, 101, 200]),

@@ -86,13 +86,16 @@ impl Relay {
     /// Waits for the next request. Where an instance died while it waited, its successor waits on.
     async fn next_request(&self, url: String) -> Answer {
         let mut next = self.next.lock().await;
-        let call = next.get_or_insert_with(|| tokio::spawn(answer(self.http.get(url))));
-        let answered = call.await;
-        *next = None;
-        let Ok(answer) = answered else {
-            return Ok((StatusCode::NO_CONTENT, HeaderMap::new(), Bytes::new()));
+        let (status, headers, body) = loop {
+            let call = next.get_or_insert_with(|| tokio::spawn(answer(self.http.get(&url))));
+            let answered = call.await;
+            *next = None;
+            match answered.unwrap_or_else(|_| Ok((StatusCode::NO_CONTENT, HeaderMap::new(), Bytes::new())))? {
+                // Watch gives up what has waited for long, which a request should be, but not who waits for one.
+                (StatusCode::REQUEST_TIMEOUT, ..) => {}
+                answer => break answer,
+            }
         };
-        let (status, headers, body) = answer?;
         let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
         *self.in_work() = id.map(str::to_owned);
         Ok((status, headers, body))

@@ -16,6 +16,7 @@ pub use request::{IfMatch, Paging, Request};
 use crate::{
     config::{self, ConfigError, HANDLER_TIMEOUT},
     error::{self, Error},
+    start,
     store::Store,
     telemetry::{self, Invocation},
 };
@@ -33,26 +34,15 @@ where
     H: Fn(&'static N, Request) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Answer, Error>> + Send + 'static,
 {
-    telemetry::start(operation);
-    let opened = match Store::connect() {
-        Ok(store) => open(store).await,
-        Err(missing) => Err(missing),
+    let needs = match start::open(operation, open).await {
+        Ok(needs) => needs,
+        Err(code) => return code,
     };
-    // What a function needs lives as long as its process.
-    let needs: &'static N = match opened {
-        Ok(needs) => Box::leak(Box::new(needs)),
-        Err(missing) => return telemetry::failed("the function can't start", &missing),
-    };
-    let origin: &'static str = config::optional("ALLOWED_ORIGIN").map_or("*", |origin| origin.leak());
-
-    let handle: &'static H = Box::leak(Box::new(handle));
+    let origin = config::optional("ALLOWED_ORIGIN").unwrap_or_else(|| "*".to_owned());
     let service = service_fn(async |event: lambda_http::Request| {
-        Ok::<_, lambda_http::Error>(respond(operation, needs, handle, origin, event).await)
+        Ok::<_, lambda_http::Error>(respond(operation, needs, &handle, &origin, event).await)
     });
-    match lambda_http::run(service).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(lost) => telemetry::failed("the runtime is gone", &*lost),
-    }
+    start::ended(lambda_http::run(service).await)
 }
 
 /// Answers one request, whatever happens: a handler that fails, panics or takes too long is answered with a problem.

@@ -32,7 +32,7 @@ pub struct Request {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    as_rest_event: bool,
+    through_rest: bool,
 }
 
 impl Request {
@@ -47,7 +47,7 @@ impl Request {
             query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             headers: Vec::new(),
             body: Vec::new(),
-            as_rest_event: false,
+            through_rest: false,
         };
         request.header("User-Agent", CANARY).header("Cookie", "session=CANARY")
     }
@@ -122,8 +122,8 @@ impl Request {
     }
 
     /// Sent as the event that API Gateway REST makes of it, straight to the function.
-    pub fn as_rest_event(mut self) -> Self {
-        self.as_rest_event = true;
+    pub fn through_rest(mut self) -> Self {
+        self.through_rest = true;
         self
     }
 
@@ -139,7 +139,7 @@ impl Request {
     /// Sends it, although there may be no answer.
     pub async fn try_send(&self) -> reqwest::Result<Answer> {
         let (operation, parameters) = CONTRACT.operation(self.method, &self.path);
-        let (status, headers, body) = if self.as_rest_event {
+        let (status, headers, body) = if self.through_rest {
             unfold(
                 &self
                     .shop
