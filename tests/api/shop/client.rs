@@ -36,6 +36,7 @@ pub struct Request {
 }
 
 impl Request {
+    /// `path` as it stands in a URL, with the query.
     pub(super) fn new(shop: &Shop, method: &'static str, path: &str) -> Self {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = query.split('&').filter(|pair| !pair.is_empty());
@@ -44,7 +45,7 @@ impl Request {
             shop: shop.clone(),
             method,
             path: path.to_owned(),
-            query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            query: query.map(|(name, value)| (percent_decoded(name), percent_decoded(value))).collect(),
             headers: Vec::new(),
             body: Vec::new(),
             through_rest: false,
@@ -250,6 +251,17 @@ fn percent_encoded(text: &str) -> String {
         _ => format!("%{byte:02X}"),
     };
     text.bytes().map(encoded).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let text = text.replace('+', " ");
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 /// Takes apart what a function answers to API Gateway.

@@ -83,8 +83,8 @@ struct Running {
     group: Group,
     instances: Mutex<Vec<(String, Child)>>,
     _cargo_lambda: Child,
-    _streams: JoinSet<()>,
-    _folder: TempDir,
+    streams: JoinSet<()>,
+    folder: TempDir,
 }
 
 impl Shop {
@@ -249,8 +249,8 @@ impl Running {
             group,
             instances: Mutex::default(),
             _cargo_lambda: cargo_lambda,
-            _streams: JoinSet::new(),
-            _folder: tempfile::tempdir().unwrap(),
+            streams: JoinSet::new(),
+            folder: tempfile::tempdir().unwrap(),
         };
         // Before the functions: without a runtime API they end at once.
         running.listens().await;
@@ -280,9 +280,9 @@ impl Running {
                 continue;
             }
             let database = &self.database.database;
-            let delivery = Delivery::open(source, database, &self.url(), self._folder.path()).unwrap();
+            let delivery = Delivery::open(source, database, &self.url(), self.folder.path()).unwrap();
             let log = Arc::clone(&self.log);
-            self._streams.spawn(delivery.run(move |text| log.say("streams", text)));
+            self.streams.spawn(delivery.run(move |text| log.say("streams", text)));
         }
     }
 

@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
+    http::request::Parts,
     server::conn::http1,
     service::service_fn,
 };
@@ -22,6 +23,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
+/// What DynamoDB speaks.
+const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
 /// How long a test waits for calls that it expects.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -84,32 +87,11 @@ impl State {
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        let mut document: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        let target =
-            parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-        let call = Call {
-            function: parts.uri.path().trim_matches('/').to_owned(),
-            operation: target.rsplit('.').next().unwrap_or_default().to_owned(),
-            request: document.clone(),
-            capacity: None,
-        };
+        let mut call = Call::of(&parts, &body);
+        let (observers, rule) = self.rules_for(&call, &String::from_utf8_lossy(&body));
+        let effect = rule.as_ref().map(|rule| (&rule.effect, rule));
 
-        let text = String::from_utf8_lossy(&body);
-        let matching: Vec<_> = self
-            .rules
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|rule| rule.calls.cover(&call, &text))
-            .cloned()
-            .collect();
-        let observers: Vec<_> =
-            matching.iter().filter(|rule| matches!(rule.effect, Effect::Observe)).cloned().collect();
-        let fault =
-            matching.iter().find(|rule| !matches!(rule.effect, Effect::Observe) && rule.take()).cloned();
-
-        let mut answer_is_lost = false;
-        match fault.as_ref().map(|rule| (&rule.effect, rule)) {
+        match effect {
             Some((Effect::Refuse, rule)) => {
                 rule.hit();
                 return Err(io::Error::other("refused"));
@@ -118,53 +100,59 @@ impl State {
                 let Refusal { status, body } = refusal(&call.request);
                 rule.hit();
                 observers.iter().for_each(|observer| observer.observe(call.clone()));
-                let answer =
-                    Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+                let answer = Response::builder().status(status).header("content-type", MEDIA_TYPE);
                 return answer.body(Full::from(body)).map_err(io::Error::other);
             }
-            Some((Effect::LoseAnswer, _)) => answer_is_lost = true,
             Some((Effect::Hold, rule)) => {
                 rule.hit();
                 rule.released().await?;
             }
+            Some((Effect::Rewrite(change), rule)) => {
+                change(&mut call.request);
+                rule.hit();
+            }
             _ => {}
         }
 
-        if !observers.is_empty() && document.is_object() {
-            document["ReturnConsumedCapacity"] = json!("TOTAL");
-        }
-        let mut forwarded = self.http.post(&self.upstream).body(match observers.is_empty() {
-            true => body.to_vec(),
-            false => document.to_string().into_bytes(),
-        });
-        for (name, value) in
-            parts.headers.iter().filter(|(name, _)| *name != "host" && *name != "content-length")
-        {
-            forwarded = forwarded.header(name, value);
-        }
-        let answer = forwarded.send().await.map_err(io::Error::other)?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = answer.bytes().await.map_err(io::Error::other)?;
+        let answer = self.forward(&parts, call.request.clone()).await?;
+        call.capacity =
+            serde_json::from_slice(answer.body()).ok().and_then(|body| Capacity::of(&call.operation, &body));
+        observers.iter().for_each(|observer| observer.observe(call.clone()));
 
-        let capacity =
-            serde_json::from_slice(&body).ok().and_then(|body| Capacity::of(&call.operation, &body));
-        observers.iter().for_each(|observer| observer.observe(Call { capacity, ..call.clone() }));
-        match fault.as_ref().map(|rule| (&rule.effect, rule)) {
-            Some((Effect::LoseAnswer, rule)) => rule.hit(),
+        match effect {
+            Some((Effect::LoseAnswer, rule)) => {
+                rule.hit();
+                return Err(io::Error::other("answer lost"));
+            }
             Some((Effect::HoldAnswer, rule)) => {
                 rule.hit();
                 rule.released().await?;
             }
             _ => {}
         }
-        if answer_is_lost {
-            return Err(io::Error::other("answer lost"));
-        }
-        let mut response = Response::new(Full::from(body));
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        response.headers_mut().remove("transfer-encoding");
-        Ok(response)
+        Ok(answer.map(Full::from))
+    }
+
+    /// Those that only watch this call, and the one that does something to it.
+    fn rules_for(&self, call: &Call, text: &str) -> (Vec<Arc<Rule>>, Option<Arc<Rule>>) {
+        let rules = self.rules.lock().unwrap();
+        let covering = rules.iter().filter(|rule| rule.calls.cover(call, text)).cloned();
+        let (observers, others): (Vec<_>, Vec<_>) =
+            covering.partition(|rule| matches!(rule.effect, Effect::Observe));
+        (observers, others.into_iter().find(|rule| rule.take()))
+    }
+
+    /// Asks DynamoDB, and what it cost on top.
+    async fn forward(&self, parts: &Parts, mut document: Value) -> io::Result<Response<Bytes>> {
+        document["ReturnConsumedCapacity"] = json!("TOTAL");
+        let mut headers = parts.headers.clone();
+        headers.remove("content-length");
+        headers.remove("host");
+        let request = self.http.post(&self.upstream).headers(headers).body(document.to_string());
+        let answer = request.send().await.map_err(io::Error::other)?;
+        let mut response = Response::builder().status(answer.status());
+        response.headers_mut().into_iter().for_each(|headers| headers.clone_from(answer.headers()));
+        response.body(answer.bytes().await.map_err(io::Error::other)?).map_err(io::Error::other)
     }
 }
 
@@ -234,6 +222,11 @@ impl Calls {
         self.rig(Effect::HoldAnswer)
     }
 
+    /// Changes what they ask for.
+    pub fn rewrite(self, change: impl Fn(&mut Value) + Send + Sync + 'static) -> Rigged {
+        self.rig(Effect::Rewrite(Box::new(change)))
+    }
+
     /// Writes them down, with what they cost.
     pub fn observe(self) -> Rigged {
         self.rig(Effect::Observe)
@@ -262,6 +255,7 @@ impl Calls {
 
 enum Effect {
     Answer(Box<dyn Fn(&Value) -> Refusal + Send + Sync>),
+    Rewrite(Box<dyn Fn(&mut Value) + Send + Sync>),
     Refuse,
     LoseAnswer,
     Hold,
@@ -359,10 +353,22 @@ impl Drop for Rigged {
 /// A call that a function made.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub function: String,
+    function: String,
     pub operation: String,
     pub request: Value,
     pub capacity: Option<Capacity>,
+}
+
+impl Call {
+    fn of(parts: &Parts, body: &[u8]) -> Self {
+        let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        Self {
+            function: parts.uri.path().trim_matches('/').to_owned(),
+            operation: target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned(),
+            request: serde_json::from_slice(body).unwrap_or_default(),
+            capacity: None,
+        }
+    }
 }
 
 /// What a call cost, indexes included.
