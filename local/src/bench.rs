@@ -3,7 +3,7 @@
 //! It builds the functions as they are deployed, and is to each of them all that Lambda and DynamoDB would be: the
 //! runtime API that hands out events and takes the answers, and a store, over plain HTTP and over TLS. Times end where
 //! a function's own request arrives here; CPU time is what the kernel has counted for its process. Beside each figure
-//! stands its ratio to the baseline, a function that does nothing.
+//! stands its ratio to the baseline, a function that does nothing. docs/performance.md tells more.
 
 mod build;
 mod instance;
@@ -11,7 +11,7 @@ mod report;
 mod store;
 mod traffic;
 
-use std::{fs, io};
+use std::{env, fs, io, os::unix::process::CommandExt, process::Command};
 
 use build::Program;
 use instance::Instance;
@@ -47,8 +47,8 @@ pub enum BenchError {
     #[error("the benchmark has no event for {0}: add one to local/src/bench/traffic.rs")]
     NoEvent(String),
     /// Cargo has refused.
-    #[error("the functions can't be built: see what cargo says above")]
-    Build,
+    #[error("{0} can't be built: see what cargo says above")]
+    Build(&'static str),
     /// A function said nothing for long.
     #[error("{0} was silent for {1} seconds; its last line was: {2}")]
     Silent(String, u64, String),
@@ -83,13 +83,21 @@ fn refused(what: impl Into<String>) -> impl FnOnce(io::Error) -> BenchError {
 
 /// Measures, and gives the report: Markdown that reads as plain text, too. Progress goes to standard error.
 ///
+/// In a program that was not optimized, this starts one that is, with the same arguments, in its place: what the
+/// functions speak to must be quick, or their waiting and their cold caches are what is measured.
+///
 /// # Errors
 /// Where something can't be built, started or understood.
 #[tokio::main]
 pub async fn run(options: &Options) -> Result<String, BenchError> {
     let functions = chosen(&options.functions)?;
     let group = Group::new().map_err(refused("no process can be started"))?;
-    let programs = build::all(&group, &functions).await?;
+    if cfg!(debug_assertions) {
+        let optimized = build::optimized(&group).await?;
+        let failed = Command::new(&optimized).args(env::args_os().skip(1)).exec();
+        return Err(BenchError::System(format!("{} can't be started", optimized.display()), failed));
+    }
+    let programs = build::functions(&group, &functions).await?;
     let roots = Roots::make()?;
     let mut figures = Vec::new();
     for program in &programs {
@@ -125,12 +133,6 @@ async fn measure(
     options: &Options,
 ) -> Result<Figures, BenchError> {
     let Program { name, path } = program;
-    let hack = std::env::var("BENCH_PROGRAM")
-        .map(std::path::PathBuf::from)
-        .ok()
-        .filter(|_| name != BASELINE)
-        .unwrap_or(path.clone());
-    let path = &hack; // HACK
     eprintln!("{name}: {} starts over HTTP and over TLS, then {} requests", options.starts, options.requests);
     let store = Store::open(roots).await?;
     let mut traffic = Traffic::new(name, &store).ok_or_else(|| BenchError::NoEvent(name.clone()))?;

@@ -3,8 +3,8 @@
 //! Watch starts each function as `$CARGO run --bin NAME`, builds it anew when a file was saved, and leaves it dead when
 //! it dies. So `cargo shop up` names itself as `$CARGO`: asked to `run` a function, it builds it, and then keeps as
 //! many instances of it alive as it was told, where Lambda would start another environment. Between an instance and
-//! watch it passes everything on and remembers which request is in work, so that one that was killed on the way is
-//! answered 503, as API Gateway would, and does not hang for ever.
+//! watch it passes everything on and remembers which request is in work, so that one whose instance was killed fails,
+//! as on Lambda, and does not hang for ever.
 
 mod relay;
 
@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use relay::EXIT_ERROR;
 use relay::Relay;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};

@@ -9,6 +9,7 @@
 //! | [`process`] | processes that never outlive the one that started them |
 //! | [`cargo_lambda`] | cargo-lambda, found or installed |
 //! | [`function`] | a function under `cargo lambda watch`, kept alive |
+//! | [`gateway`] | API Gateway, in front of the functions |
 //! | [`streams`] | the streams of tables, delivered to functions as Lambda does |
 //! | [`log`] | what the functions print, made readable |
 //! | [`up`] | all of it together: `cargo shop up` |
@@ -29,6 +30,7 @@ pub mod process;
 
 pub mod cargo_lambda;
 pub mod function;
+pub mod gateway;
 pub mod log;
 pub mod streams;
 

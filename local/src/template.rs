@@ -1,6 +1,8 @@
-//! template.yaml, as far as the shop on one machine needs it: its tables, and which functions their streams feed.
+//! template.yaml, as far as the shop on one machine needs it: its API, its tables, and which functions their streams
+//! feed.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -60,6 +62,52 @@ pub struct Source {
     pub filters: Vec<Filter>,
 }
 
+/// The API: what API Gateway is to do.
+#[derive(Debug)]
+pub struct Api {
+    /// The stage, with which every path begins.
+    pub stage: String,
+    /// Which function answers what.
+    pub routes: Vec<Route>,
+    /// What preflight requests are told.
+    pub cors: Cors,
+    /// What is answered in place of a function, by API Gateway's name of the reason.
+    pub refusals: BTreeMap<String, Refusal>,
+}
+
+/// A method of a path, and the function that answers it.
+#[derive(Debug)]
+pub struct Route {
+    /// The method.
+    pub method: String,
+    /// The path below the stage; parameters stand in braces.
+    pub path: String,
+    /// The function's name.
+    pub function: String,
+}
+
+/// The values of the headers that answer a preflight request.
+#[derive(Debug)]
+pub struct Cors {
+    /// The origin that is allowed.
+    pub origin: String,
+    /// The headers that are allowed.
+    pub headers: String,
+    /// The seconds for which this holds.
+    pub max_age: String,
+}
+
+/// A gateway response.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Its status.
+    pub status: u16,
+    /// Its headers: texts in quotes, or `context.requestId`.
+    pub headers: BTreeMap<String, String>,
+    /// Its body, in which `$context.requestId` stands for the request's id.
+    pub body: String,
+}
+
 impl Template {
     /// Reads the template of the repository at `root`.
     ///
@@ -69,6 +117,32 @@ impl Template {
         let path = root.join("template.yaml");
         let text = fs::read_to_string(&path).map_err(|error| TemplateError::Read(path.clone(), error))?;
         serde_yaml_ng::from_str(&text).map(Self).map_err(|error| TemplateError::Yaml(path, error))
+    }
+
+    /// The API, for scripts of the web origin `origin`.
+    ///
+    /// # Errors
+    /// Where there is none, or it is described in a way that can't be followed here.
+    pub fn api(&self, origin: &str) -> Result<Api, TemplateError> {
+        let broken = |reason: String| TemplateError::Resource("AWS::Serverless::Api".to_owned(), reason);
+        let (_, api) =
+            self.resources("AWS::Serverless::Api").next().ok_or_else(|| broken("there is none".into()))?;
+        let api = serde_yaml_ng::from_value(api.clone());
+        let api: ApiProperties = api.map_err(|error| broken(error.to_string()))?;
+        let mut routes = Vec::new();
+        for (id, properties) in self.resources("AWS::Serverless::Function") {
+            let events = entries(&properties["Events"]).map(|(_, event)| event);
+            for event in events.filter(|event| event["Type"] == "Api").map(|event| &event["Properties"]) {
+                let text = |value: &Value| value.as_str().map(str::to_owned);
+                let parts = (text(&event["Method"]), text(&event["Path"]), text(&properties["CodeUri"]));
+                let (Some(method), Some(path), Some(code)) = parts else {
+                    let reason = "it lacks CodeUri, Method or Path".to_owned();
+                    return Err(TemplateError::Resource(id.to_owned(), reason));
+                };
+                routes.push(Route { method, path, function: file_name(&code).to_owned() });
+            }
+        }
+        Ok(api.api(routes, origin))
     }
 
     /// The tables.
@@ -133,6 +207,69 @@ impl Template {
     fn resources(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
         let resources = entries(&self.0["Resources"]).filter(move |(_, resource)| resource["Type"] == kind);
         resources.map(|(id, resource)| (id, &resource["Properties"]))
+    }
+}
+
+/// The properties of the API that count here.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ApiProperties {
+    stage_name: String,
+    cors: CorsProperties,
+    gateway_responses: BTreeMap<String, GatewayResponse>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CorsProperties {
+    allow_origin: String,
+    allow_headers: String,
+    max_age: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GatewayResponse {
+    status_code: u16,
+    response_parameters: ResponseParameters,
+    response_templates: ResponseTemplates,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ResponseParameters {
+    headers: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct ResponseTemplates {
+    #[serde(rename = "application/json")]
+    json: String,
+}
+
+impl ApiProperties {
+    fn api(self, routes: Vec<Route>, origin: &str) -> Api {
+        let complete = |text: String| text.replace("${AllowedOrigin}", origin);
+        let unquoted = |text: String| complete(text).trim_matches('\'').to_owned();
+        let refusal = |response: GatewayResponse| {
+            let headers = response.response_parameters.headers.into_iter();
+            Refusal {
+                status: response.status_code,
+                headers: headers.map(|(name, value)| (name, complete(value))).collect(),
+                body: response.response_templates.json,
+            }
+        };
+        let CorsProperties { allow_origin, allow_headers, max_age } = self.cors;
+        Api {
+            stage: self.stage_name,
+            routes,
+            cors: Cors {
+                origin: unquoted(allow_origin),
+                headers: unquoted(allow_headers),
+                max_age: unquoted(max_age),
+            },
+            refusals: self.gateway_responses.into_iter().map(|(name, it)| (name, refusal(it))).collect(),
+        }
     }
 }
 

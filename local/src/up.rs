@@ -23,6 +23,7 @@ use crate::{
     data::{self, DataError, DataFolder},
     database::{DatabaseError, Dynamo},
     function,
+    gateway::Gateway,
     keys::{self, KeyError},
     log::{self, say},
     process::{self, Group},
@@ -72,6 +73,8 @@ pub enum UpError {
     WatchEnded(ExitStatus),
     #[error("the shop does not answer at {0} ({1}): see above")]
     NoAnswer(String, String),
+    #[error("the functions can't be called: {0}")]
+    Call(#[from] reqwest::Error),
     #[error("{0} can't be started ({1}): is it installed?")]
     Start(&'static str, #[source] io::Error),
     #[error("the system refuses what the shop needs: {0}")]
@@ -83,8 +86,8 @@ const TRIES: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long what was started may take to end.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// After so many seconds, a request that got lost is answered: one that was in work when its function was built anew.
-/// Long enough for a build.
+/// After so many seconds, watch forgets a request that got lost: one that was in work when its function was built anew.
+/// Who calls a function without the gateway hears of it then. Long enough for a build.
 const TIMEOUT: &str = "60";
 /// How often items that have expired are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -119,7 +122,10 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let template = Template::read(&crate::repository())?;
     let sources = template.sources()?;
     let data = DataFolder::open(&options.data, options.fresh)?;
-    let host = host(options.port)?;
+    let listener = listen(options.port)?;
+    let constants = constants()?;
+    let origin = constants.iter().find(|(name, _)| name == "ALLOWED_ORIGIN");
+    let api = template.api(origin.map_or("*", |(_, origin)| origin))?;
 
     let dynamo = Dynamo::on_file(&data.database()).await?;
     let tables = dynamo.create_tables(&template)?;
@@ -129,9 +135,14 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
 
     let cargo_lambda = cargo_lambda::ensure(group, say).await?;
     build(options, group).await?;
-    seed(&data, &key, &dynamo, group).await?;
+    seed(&data, constants, &key, &dynamo, group).await?;
 
-    let mut watch = watch(options, host, &cargo_lambda, &dynamo, group)?;
+    let port = free_port()?;
+    let functions = format!("http://127.0.0.1:{port}");
+    let mut watch = watch(options, port, &cargo_lambda, &dynamo, group)?;
+    let mut background = JoinSet::new();
+    let gateway = Gateway::new(api, options.port, &functions)?;
+    background.spawn(async move { match gateway.serve(listener).await {} });
     let url = format!("http://localhost:{}", options.port);
     say("starting cargo lambda watch");
     tokio::select! {
@@ -139,9 +150,8 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
         ended = watch.wait() => return Err(UpError::WatchEnded(ended?)),
     }
 
-    let mut background = JoinSet::new();
     for source in sources {
-        let delivery = Delivery::open(source, &dynamo.database, &url, &data.streams())?;
+        let delivery = Delivery::open(source, &dynamo.database, &functions, &data.streams())?;
         background.spawn(delivery.run(say));
     }
     background.spawn(expire(dynamo.database.clone()));
@@ -149,18 +159,25 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     Err(UpError::WatchEnded(watch.wait().await?))
 }
 
-/// The address for `cargo lambda watch` to listen at: all, as is its custom, which `cargo lambda invoke` counts on.
-fn host(port: u16) -> Result<&'static str, UpError> {
+/// Listens where clients will ask: at all addresses, as is the custom of `cargo lambda watch`, which
+/// `cargo lambda invoke` counts on.
+fn listen(port: u16) -> Result<tokio::net::TcpListener, UpError> {
     let judge = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => UpError::PortInUse(port),
         _ => UpError::Port(port, error),
     };
-    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).map_err(judge) {
-        Ok(_) => Ok("::"),
-        Err(in_use @ UpError::PortInUse(_)) => Err(in_use),
+    let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).map_err(judge) {
         // A machine without IPv6.
-        Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(|_| "127.0.0.1").map_err(judge),
-    }
+        Err(UpError::Port(..)) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(judge),
+        bound => bound,
+    }?;
+    listener.set_nonblocking(true)?;
+    Ok(tokio::net::TcpListener::from_std(listener)?)
+}
+
+/// A port that nobody uses.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 async fn build(options: &Options, group: &Group) -> Result<(), UpError> {
@@ -178,13 +195,19 @@ fn release(options: &Options) -> Option<&'static str> {
 
 /// Seeds the catalogue, once. In a process of its own, because the shop's code finds its store by the environment, and
 /// a process can't safely change its own.
-async fn seed(data: &DataFolder, key: &SigningKey, dynamo: &Dynamo, group: &Group) -> Result<(), UpError> {
+async fn seed(
+    data: &DataFolder,
+    constants: Vec<(String, String)>,
+    key: &SigningKey,
+    dynamo: &Dynamo,
+    group: &Group,
+) -> Result<(), UpError> {
     if data.seeded().exists() {
         return Ok(());
     }
     let mut seed = group.command(env::current_exe()?)?;
     seed.arg("seed").arg(data.path());
-    seed.envs(constants()?).env("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url);
+    seed.envs(constants).env("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url);
     if !seed.status().await?.success() {
         return Err(UpError::Seed);
     }
@@ -201,20 +224,20 @@ fn constants() -> io::Result<Vec<(String, String)>> {
 
 fn watch(
     options: &Options,
-    host: &str,
+    port: u16,
     cargo_lambda: &Path,
     dynamo: &Dynamo,
     group: &Group,
 ) -> Result<Child, UpError> {
     let (output, printed) = io::pipe()?;
-    let port = options.port.to_string();
     let mut watch = group.command(cargo_lambda)?;
     process::without_cargo_run(&mut watch)
-        .args(["lambda", "watch", "--invoke-address", host, "--invoke-port", &port, "--timeout", TIMEOUT])
+        .args(["lambda", "watch", "--disable-cors", "--timeout", TIMEOUT])
+        .args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()])
         .args(release(options))
         .envs(function::variables(env::current_exe()?, options.concurrency))
         .env("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url)
-        .env("PUBLIC_URL", format!("http://localhost:{port}"))
+        .env("PUBLIC_URL", format!("http://localhost:{}", options.port))
         .env("CARGO_LAMBDA_IGNORE_FILE", crate::repository().join("local/ignore"))
         .current_dir(crate::repository())
         .stdout(printed.try_clone()?)

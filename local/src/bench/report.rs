@@ -1,6 +1,6 @@
 //! What was measured, as tables.
 
-use std::time::Duration;
+use std::{env::consts, iter, num::NonZero, thread, time::Duration};
 
 use super::{Options, build::Size, instance::Moment};
 
@@ -65,34 +65,51 @@ fn quantile(mut values: Vec<Duration>, part: f64) -> Duration {
 /// The tables. The first of all is the baseline.
 pub(super) fn write(all: &[Figures], options: &Options) -> String {
     let Options { starts, requests, .. } = options;
-    let cold = table(
-        all,
-        &[
-            ("http: ready", |figures| Some(millis(figures.http.ready.wall))),
-            ("CPU", |figures| figures.http.ready.cpu.map(millis)),
-            ("first answer", |figures| Some(millis(figures.http.answered.wall))),
-            ("CPU", |figures| figures.http.answered.cpu.map(millis)),
-            ("TLS: ready", |figures| Some(millis(figures.tls.ready.wall))),
-            ("CPU", |figures| figures.tls.ready.cpu.map(millis)),
-            ("first answer", |figures| Some(millis(figures.tls.answered.wall))),
-            ("CPU", |figures| figures.tls.answered.cpu.map(millis)),
-        ],
-    );
-    let warm = table(
-        all,
-        &[
-            ("p50 (ms)", |figures| Some(millis(figures.warm.p50))),
-            ("p99 (ms)", |figures| Some(millis(figures.warm.p99))),
-            ("CPU (ms)", |figures| figures.warm.cpu.map(millis)),
-            ("peak memory (MB)", |figures| figures.peak_memory.map(megabytes)),
-            ("binary (MB)", |figures| Some(megabytes(figures.size.binary))),
-            ("zip (MB)", |figures| Some(megabytes(figures.size.zip))),
-        ],
-    );
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let tls: [Column; 4] = [
+        ("ready", |figures| Some(millis(figures.tls.ready.wall))),
+        ("ready, CPU", |figures| figures.tls.ready.cpu.map(millis)),
+        ("first answer", |figures| Some(millis(figures.tls.answered.wall))),
+        ("first answer, CPU", |figures| figures.tls.answered.cpu.map(millis)),
+    ];
+    let http: [Column; 4] = [
+        ("ready", |figures| Some(millis(figures.http.ready.wall))),
+        ("ready, CPU", |figures| figures.http.ready.cpu.map(millis)),
+        ("first answer", |figures| Some(millis(figures.http.answered.wall))),
+        ("first answer, CPU", |figures| figures.http.answered.cpu.map(millis)),
+    ];
+    let warm: [Column; 4] = [
+        ("p50", |figures| Some(millis(figures.warm.p50))),
+        ("p99", |figures| Some(millis(figures.warm.p99))),
+        ("CPU", |figures| figures.warm.cpu.map(millis)),
+        ("peak memory", |figures| figures.peak_memory.map(megabytes)),
+    ];
+    let size: [Column; 2] = [
+        ("binary", |figures| Some(megabytes(figures.size.binary))),
+        ("zip", |figures| Some(megabytes(figures.size.zip))),
+    ];
+    let sections = [
+        (
+            format!("From the start of the process, over TLS (ms, medians of {starts} starts)"),
+            table(all, &tls),
+        ),
+        (
+            format!("From the start of the process, over plain HTTP (ms, medians of {starts} starts)"),
+            table(all, &http),
+        ),
+        (
+            format!("A request to a running instance, over TLS (ms, of {requests} in a row; MB)"),
+            table(all, &warm),
+        ),
+        ("Size (MB)".to_owned(), table(all, &size)),
+    ];
+    let sections = sections.map(|(title, table)| format!("{title}:\n\n{table}\n"));
     format!(
-        "Start of the process to ready, and to the first answer (milliseconds, medians of {starts} starts)\n\n{cold}\n\
-         A warm instance over TLS ({requests} requests, one after the other), and sizes (MB = 1,000,000 bytes)\n\n{warm}\n\
-         In parentheses: times the baseline, a function that does nothing.\n"
+        "{}In parentheses: times the baseline, a function that does nothing. 1 MB is 1,000,000 bytes. Measured on {} {} \
+         with {processors} processors.\n",
+        sections.concat(),
+        consts::OS,
+        consts::ARCH,
     )
 }
 
@@ -102,16 +119,22 @@ type Column = (&'static str, fn(&Figures) -> Option<f64>);
 /// A row a function, a column a figure, each with its ratio to the baseline's.
 fn table(all: &[Figures], columns: &[Column]) -> String {
     let titles = columns.iter().map(|(title, _)| (*title).to_owned());
-    let mut rows = vec![[String::new()].into_iter().chain(titles).collect::<Vec<_>>()];
+    let mut rows = vec![iter::once(String::new()).chain(titles).collect::<Vec<_>>()];
     for figures in all {
         let cells = columns.iter().map(|(_, figure)| match (figure(figures), all.first().and_then(figure)) {
-            (Some(value), Some(baseline)) => format!("{value:.2} ({:.1})", value / baseline),
+            (Some(value), Some(baseline)) => format!("{} ({:.1})", short(value), value / baseline),
             _ => "?".to_owned(),
         });
-        rows.push([figures.name.clone()].into_iter().chain(cells).collect());
+        rows.push(iter::once(figures.name.clone()).chain(cells).collect());
     }
+    aligned(&rows)
+}
+
+/// A Markdown table of these rows, the first of them the titles: texts to the left, figures to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..=columns.len()).map(width).collect();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |cells: &[String]| {
         let cells = cells.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
             0 => format!("{cell:<width$}"),
@@ -119,17 +142,25 @@ fn table(all: &[Figures], columns: &[Column]) -> String {
         });
         format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
     };
-    let rule = widths.iter().enumerate().map(|(column, width)| match column {
-        0 => "-".repeat(*width),
-        _ => format!("{}:", "-".repeat(width - 1)),
+    let rule = widths.iter().enumerate().map(|(column, &width)| match column {
+        0 => "-".repeat(width),
+        _ => format!("{:->1$}", ":", width),
     });
-    let rule: Vec<_> = rule.collect();
-    rows.iter()
-        .take(1)
-        .map(|row| line(row))
-        .chain([line(&rule)])
-        .chain(rows.iter().skip(1).map(|row| line(row)))
-        .collect()
+    let mut lines: Vec<_> = rows.iter().map(|row| line(row)).collect();
+    lines.insert(1, line(&rule.collect::<Vec<_>>()));
+    lines.concat()
+}
+
+/// With three digits that count.
+fn short(value: f64) -> String {
+    let decimals = if value < 1.0 {
+        3
+    } else if value < 10.0 {
+        2
+    } else {
+        1
+    };
+    format!("{value:.decimals$}")
 }
 
 fn millis(duration: Duration) -> f64 {
@@ -138,4 +169,36 @@ fn millis(duration: Duration) -> f64 {
 
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1_000_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values = |count: u64| (1..=count).rev().map(Duration::from_millis).collect();
+        assert_eq!(quantile(values(100), 0.99), Duration::from_millis(99));
+        assert_eq!(quantile(values(5), 0.5), Duration::from_millis(3));
+        assert_eq!(quantile(values(1), 0.5), Duration::from_millis(1));
+        assert_eq!(quantile(values(0), 0.5), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_table_is_aligned() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let expected = "\
+            |              |        CPU |\n\
+            | ------------ | ---------: |\n\
+            | baseline     | 1.21 (1.0) |\n\
+            | products-get | 12.1 (9.9) |\n";
+        assert_eq!(
+            aligned(&[
+                row(["", "CPU"]),
+                row(["baseline", "1.21 (1.0)"]),
+                row(["products-get", "12.1 (9.9)"])
+            ]),
+            expected
+        );
+    }
 }

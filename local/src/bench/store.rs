@@ -132,7 +132,7 @@ impl Store {
             ("PUBLIC_URL", PUBLIC_URL.to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
-        .into_iter().chain(std::env::var("BENCH_ENV").ok().and_then(|e| e.split_once(':').map(|(a,b)|(a.to_owned(), b.to_owned())))).collect() // HACK
+        .into()
     }
 }
 

@@ -21,6 +21,9 @@ use tokio::{net::TcpListener, task::JoinHandle};
 /// The header that names a request.
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 
+/// Lambda's name for the end of an instance that was at work.
+pub(crate) const EXIT_ERROR: &str = "Runtime.ExitError";
+
 type Answer = reqwest::Result<(StatusCode, HeaderMap, Bytes)>;
 
 pub(super) struct Relay {
@@ -101,35 +104,16 @@ impl Relay {
         Ok((status, headers, body))
     }
 
-    /// Answers the request that the instance was at work on when it died, as API Gateway does where there is no answer.
-    /// If there was one, nobody hears this.
+    /// Reports, as Lambda does, that the request that the instance was at work on when it died has failed. If it was
+    /// answered before, nobody hears this.
     pub async fn answer_for_the_dead(&self) {
         let Some(request) = self.in_work().take() else {
             return;
         };
-        let problem = json!({
-            "type": "urn:problem-type:lambda-shop:temporarily_unavailable",
-            "title": "Service Unavailable",
-            "status": 503,
-            "detail": "The function ended before it answered. Repeat the request in a moment.",
-            "code": "temporarily_unavailable",
-            "request_id": request,
-        });
-        let response = json!({
-            "statusCode": 503,
-            "headers": {
-                "Cache-Control": "private, no-store",
-                "Content-Type": "application/problem+json",
-                "Retry-After": "1",
-                "X-Request-Id": request,
-            },
-            "cookies": [],
-            "body": problem.to_string(),
-            // To who delivers a stream, this says that all of the batch has failed.
-            "batchItemFailures": [{"itemIdentifier": ""}],
-        });
-        let url = format!("{}/2018-06-01/runtime/invocation/{request}/response", self.api);
-        if let Err(error) = self.http.post(url).json(&response).send().await {
+        let error =
+            json!({"errorType": EXIT_ERROR, "errorMessage": "The function ended before it answered."});
+        let url = format!("{}/2018-06-01/runtime/invocation/{request}/error", self.api);
+        if let Err(error) = self.http.post(url).json(&error).send().await {
             eprintln!("the request {request} can't be answered: {error}");
         }
     }

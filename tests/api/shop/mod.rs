@@ -14,7 +14,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -237,7 +237,7 @@ impl Running {
         let proxy = Proxy::start(database.url.clone()).await.unwrap();
         built.await.unwrap();
 
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let cargo_lambda = watch(port, &group, &log).await;
         let mut running = Self {
             options,
@@ -250,7 +250,7 @@ impl Running {
             instances: Mutex::default(),
             _cargo_lambda: cargo_lambda,
             streams: JoinSet::new(),
-            folder: tempfile::tempdir().unwrap(),
+            folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
         };
         // Before the functions: without a runtime API they end at once.
         running.listens().await;
@@ -320,6 +320,15 @@ impl Running {
             self.instances.lock().unwrap().push((function.to_owned(), child));
         }
     }
+}
+
+/// A port for `cargo lambda watch`, which can't choose one itself. It lies below those that the system hands out, so
+/// that no other listener of these tests is given it before watch has it.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
+    let mut ports = (0..100).map(|_| first + NEXT.fetch_add(1, Ordering::Relaxed) % 100);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")
 }
 
 /// The HTTP of API Gateway, by the routes in CargoLambda.toml; the functions are started apart from it.
