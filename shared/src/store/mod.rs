@@ -30,7 +30,10 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 pub use change::Change;
 pub use listing::Position;
 
-use crate::config::{self, ConfigError};
+use crate::{
+    config::{self, ConfigError},
+    error::Error,
+};
 
 /// An item as DynamoDB holds it.
 type Item = HashMap<String, AttributeValue>;
@@ -91,6 +94,13 @@ fn text(value: impl ToString) -> AttributeValue {
 
 fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+/// How often an item has changed, from 1.
+fn version(item: &Item) -> Result<i64, Error> {
+    let version = item.get("version").and_then(|version| version.as_n().ok());
+    let version = version.and_then(|version| version.parse().ok());
+    version.ok_or_else(|| Error::internal("an item has no version"))
 }
 
 /// The primary key of an item.

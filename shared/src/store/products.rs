@@ -6,7 +6,6 @@ use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, Update, builders::UpdateBuilder},
 };
-use serde::{Deserialize, Serialize};
 
 use super::{
     Item, failure,
@@ -59,14 +58,6 @@ impl Entry {
     }
 }
 
-/// An entry as it lies in the table.
-#[derive(Serialize, Deserialize)]
-struct EntryItem {
-    #[serde(flatten)]
-    product: Product,
-    version: i64,
-}
-
 impl Products {
     /// Opens the connection before the first request is there, by a read of nothing.
     pub async fn connected(self) -> Self {
@@ -98,10 +89,10 @@ impl Products {
         let (Some(entry), Some(stock)) = (items.next(), items.next()) else {
             return Err(Error::NotFound);
         };
-        let entry: EntryItem = serde_dynamo::from_item(entry).map_err(Error::internal)?;
-        let stock: StockItem = serde_dynamo::from_item(stock).map_err(Error::internal)?;
-        let product = Product { availability: stock.stock.availability(), ..entry.product };
-        Ok(Entry { product, version: entry.version, stock: stock.stock })
+        let version = super::version(&entry)?;
+        let product: Product = serde_dynamo::from_item(entry).map_err(Error::internal)?;
+        let stock: Stock = serde_dynamo::from_item(stock).map_err(Error::internal)?;
+        Ok(Entry { product: Product { availability: stock.availability(), ..product }, version, stock })
     }
 
     /// Entry and stock, in this order.
@@ -243,10 +234,10 @@ fn derived(product: &Product) -> [(&'static str, AttributeValue); 4] {
 }
 
 fn entry_item(product: &Product) -> Result<Item, Error> {
-    let entry = EntryItem { product: product.clone(), version: 1 };
-    let mut item =
-        with_key(serde_dynamo::to_item(entry).map_err(Error::internal)?, key(partition(product.id), "ENTRY"));
+    let item = serde_dynamo::to_item(product).map_err(Error::internal)?;
+    let mut item = with_key(item, key(partition(product.id), "ENTRY"));
     item.extend(derived(product).map(|(name, value)| (name.to_owned(), value)));
+    item.insert("version".to_owned(), number(1));
     // The availability that it begins with is that of the stock's first version.
     item.insert("stock_version".to_owned(), number(inventory::FIRST_VERSION));
     Ok(item)
