@@ -32,50 +32,48 @@ pub(super) struct Size {
 
 /// Builds the program that measures, as the profile `bench` says, and tells where it is.
 pub(super) async fn optimized(group: &Group) -> Result<PathBuf, BenchError> {
-    eprintln!("building the benchmark itself, some minutes the first time");
+    const WHAT: &str = "the benchmark itself";
+    eprintln!("building {WHAT}: some minutes the first time");
     let selected = ["--profile", "bench", "--package", "local", "--example", "shop"];
-    let built = cargo(group, &selected).await?.ok_or(BenchError::Build("the benchmark"))?;
-    built
-        .into_iter()
-        .find(|program| program.name == "shop")
-        .map(|program| program.path)
-        .ok_or(BenchError::Build("the benchmark"))
+    let mut built = cargo(group, WHAT, &selected).await?;
+    built.pop().map(|shop| shop.path).ok_or(BenchError::Build(WHAT))
 }
 
 /// Builds the baseline and these functions, and gives them in this order.
 ///
 /// Only their own packages are selected: whatever else is, its features would be switched on in the functions, too.
 pub(super) async fn functions(group: &Group, names: &[String]) -> Result<Vec<Program>, BenchError> {
-    eprintln!(
-        "building {} functions and the baseline, a minute or two for each that has changed",
-        names.len()
-    );
+    const WHAT: &str = "the functions";
+    eprintln!("building {WHAT} and the baseline: a minute or two for each that has changed");
     let packages = names.iter().flat_map(|name| ["--package", name.as_str()]);
     let selected =
         ["--release", "--bins", "--example", BASELINE, "--package", "shared"].into_iter().chain(packages);
-    let mut built =
-        cargo(group, &selected.collect::<Vec<_>>()).await?.ok_or(BenchError::Build("the functions"))?;
+    let mut built = cargo(group, WHAT, &selected.collect::<Vec<_>>()).await?;
     let wanted = |name: &str| {
         let index = built.iter().position(|program| program.name == name);
-        index.map(|index| built.swap_remove(index)).ok_or(BenchError::Build("the functions"))
+        index.map(|index| built.swap_remove(index)).ok_or(BenchError::Build(WHAT))
     };
     [BASELINE].into_iter().chain(names.iter().map(String::as_str)).map(wanted).collect()
 }
 
-/// Has cargo build what is selected, shows its progress, and gives the programs; none where the build has failed.
-async fn cargo(group: &Group, selected: &[&str]) -> Result<Option<Vec<Program>>, BenchError> {
+/// Has cargo build what is selected, which shows its progress, and gives the programs.
+async fn cargo(group: &Group, what: &'static str, selected: &[&str]) -> Result<Vec<Program>, BenchError> {
     let not_started = || refused("cargo can't be started");
     let mut cargo = group.command(process::cargo()).map_err(not_started())?;
     cargo.args(["build", "--message-format", "json-render-diagnostics"]).args(selected);
-    cargo.current_dir(crate::repository()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let output = process::without_cargo_run(&mut cargo).output().await.map_err(not_started())?;
+    cargo.current_dir(crate::repository()).stdout(Stdio::piped());
+    let building = process::without_cargo_run(&mut cargo).spawn().map_err(not_started())?;
+    let output = building.wait_with_output().await.map_err(not_started())?;
+    if !output.status.success() {
+        return Err(BenchError::Build(what));
+    }
     let messages = String::from_utf8_lossy(&output.stdout);
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let programs = messages.filter_map(|message| {
         let (name, path) = (message["target"]["name"].as_str()?, message["executable"].as_str()?);
         Some(Program { name: name.to_owned(), path: path.into() })
     });
-    Ok(output.status.success().then(|| programs.collect()))
+    Ok(programs.collect())
 }
 
 /// The size of a program, and of the zip file that would be uploaded to Lambda.
