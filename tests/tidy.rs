@@ -62,6 +62,8 @@ fn template_folders_packages_and_contracts_have_the_same_names() {
         )
         .finds("must have FunctionName", template, "AWS::StackName}-products-get", "AWS::StackName}-get")
         .finds("if, and only if, ProductsList", template, "Type: Api\n", "Type: HttpApi\n")
+        .finds("must have an openapi-send.yaml if", template, "        Submit:\n", "        Send:\n")
+        .finds("must have an openapi-submit.yaml if", template, "        Submit:\n", "        Send:\n")
         .finds("call package and [[bin]] products-get", manifest, "products-get", "get");
 
     let renamed = rule
@@ -89,17 +91,24 @@ fn functions_have_the_variables_that_they_ask_for() {
         .finds("HealthGet has BUILD,", template, "BUILD_ID:", "BUILD:")
         .finds("lacks KEYS_TABLE", template, "KEYS_TABLE:", "KEY_TABLE:")
         .finds("lacks ALLOWED_ORIGIN", template, "ALLOWED_ORIGIN:", "ORIGIN:")
+        .finds("UsersVerifyEmail lacks ADMIN_EMAIL", template, "ADMIN_EMAIL:", "ADMIN:")
+        .finds("MailSend lacks MAIL_FROM", template, "MAIL_FROM:", "MAIL:")
         .finds("local/env must set KEYS_TABLE", "local/env", "KEYS_TABLE", "KEYS");
 }
 
 #[test]
 fn functions_have_just_the_rights_that_they_need() {
     let template = "template.yaml";
-    let keys = "Resource: !GetAtt KeysTable.Arn";
+    let (keys, secret) = ("Resource: !GetAtt KeysTable.Arn", "Resource: !Ref HmacSecret");
     holds(rules::rights)
         .finds("name the actions one by one", template, "dynamodb:GetItem", "dynamodb:*")
         .finds("has rights on *", template, keys, "Resource: \"*\"")
         .finds("no right to any action on KeysTable", template, keys, "Resource: !GetAtt ProductsTable.Arn")
+        .finds("no right to any action on HmacSecret", template, secret, "Resource: !Ref SigningSecret")
+        .finds("has rights on SigningSecret, which none", template, secret, "Resource: !Ref SigningSecret")
+        .finds("has rights on KeysTable, which none", template, "KEYS_TABLE: !Ref KeysTable", "KEYS: here")
+        .finds("the right to ses:SendEmail if", template, "[ses:SendEmail]", "[ses:SendRawEmail]")
+        .finds("the right to ses:SendEmail if", template, "MAIL_FROM:", "MAIL_TO:")
         .finds(
             "write out the statements",
             template,
@@ -109,15 +118,52 @@ fn functions_have_just_the_rights_that_they_need() {
 }
 
 #[test]
+fn functions_are_called_and_not_held_up() {
+    let template = "template.yaml";
+    let permission = "FunctionName: !Ref KeysRotate.Alias";
+    holds(rules::triggers)
+        .finds("nothing calls ProductsList", template, "      Events:\n", "      Event:\n")
+        .finds(
+            "needs a permission to call KeysRotate.Alias",
+            template,
+            permission,
+            "FunctionName: KeysRotate",
+        )
+        .finds(
+            "HmacSecret needs a rotation schedule",
+            template,
+            "SecretId: !Ref HmacSecret",
+            "SecretId: !Ref SigningSecret",
+        )
+        .finds("needs BisectBatchOnFunctionError", template, "BisectBatchOnFunctionError: true", "A: b")
+        .finds("needs an OnFailure destination", template, "OnFailure:", "OnSuccess:")
+        .finds("needs MaximumRetryAttempts", template, "MaximumRetryAttempts: 5", "MaximumRetryAttempts: -1")
+        .finds("needs FunctionResponseTypes", template, "[ReportBatchItemFailures]", "[]");
+}
+
+#[test]
 fn functions_have_limits_logs_and_alarms() {
     let template = "template.yaml";
     let alarms = "Alarms: [!Ref ProductsGetFaults]";
     holds(rules::operation)
         .finds("the limits on time must rise", template, "Timeout: 10\n", "Timeout: 30\n")
         .finds("must have Architectures [arm64]", template, "[arm64]", "[x86_64]")
+        .finds("UsersRegister must have MemorySize 1769", template, "MemorySize: 1769", "MemorySize: 512")
+        .finds(
+            "UsersVerifyEmail must have MemorySize",
+            "functions/users-verify-email/src/main.rs",
+            "SignIn::new",
+            "new",
+        )
         .finds("ProductsGet needs a log group", template, "!Ref ProductsGetLogs", "!Ref ProductsListLogs")
         .finds("ProductsGet needs an alarm", template, alarms, "Alarms: []")
-        .finds("the alarm of ProductsGet must watch", template, alarms, "Alarms: [!Ref ProductsListFaults]");
+        .finds("the alarm of ProductsGet must watch", template, alarms, "Alarms: [!Ref ProductsListFaults]")
+        .finds(
+            "the alarm of OauthAuthorize must watch POST /oauth/authorize",
+            template,
+            ", !Ref OauthAuthorizeSubmitFaults]",
+            "]",
+        );
 }
 
 #[test]
@@ -136,6 +182,12 @@ fn contracts_agree_with_the_routes() {
             contract,
             "operationId: products-get",
             "operationId: get",
+        )
+        .finds(
+            "openapi-openid.yaml must have operationId oauth-metadata-openid",
+            "functions/oauth-metadata/openapi-openid.yaml",
+            "operationId: oauth-metadata-openid",
+            "operationId: oauth-metadata",
         );
 }
 
@@ -182,7 +234,7 @@ fn every_problem_code_is_documented() {
 #[test]
 fn modules_use_only_those_above_them() {
     let (money, time, auth) =
-        ("shared/src/domain/money.rs", "shared/src/domain/time.rs", "shared/src/auth.rs");
+        ("shared/src/domain/money.rs", "shared/src/domain/time.rs", "shared/src/auth/token.rs");
     holds(rules::layers)
         .finds(
             "uses crate::store, which stands below domain",
@@ -193,8 +245,8 @@ fn modules_use_only_those_above_them() {
         .finds(
             "uses crate::http, which stands below auth",
             auth,
-            "use crate::domain::{",
-            "use crate::{http::Answer, x::{",
+            "use super::{Access,",
+            "use crate::{http::Answer, x::{Access,",
         )
         .finds("has now(), which does not belong in domain", time, "self.0.as_second()", "Self::now()")
         .finds(
@@ -202,6 +254,12 @@ fn modules_use_only_those_above_them() {
             auth,
             "use ring::",
             "use aws_sdk_dynamodb::",
+        )
+        .finds(
+            "has aws_sdk_sesv2, which does not belong in secrets",
+            "shared/src/secrets.rs",
+            "use aws_sdk_secretsmanager::",
+            "use aws_sdk_sesv2::",
         );
 }
 

@@ -1,9 +1,19 @@
 //! `cargo shop`: reads the command line and leaves the rest to the library.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use local::{bench, data, function, keys, seed, tidy, up};
+use local::{
+    bench, blocklist, data, function, keys,
+    log::say,
+    mail::{self, Mail},
+    seed, tidy, up,
+};
 use shared::auth;
 
 /// The shop on this machine.
@@ -18,9 +28,10 @@ struct Cli {
 enum Command {
     /// Open the shop: every function under `cargo lambda watch`, on an embedded DynamoDB
     ///
-    /// Installs cargo-lambda if it is not there, makes the tables from template.yaml, a signing key and a small
-    /// catalogue, builds the functions, and serves them, with each function built anew when a file is saved. Delivers
-    /// the tables' streams to their functions as Lambda does. Ctrl-C stops everything that it started.
+    /// Installs cargo-lambda if it is not there, makes the tables and the secrets from template.yaml, a small catalogue
+    /// and a user of each role, builds the functions, and serves them, with each function built anew when a file is
+    /// saved. Delivers the tables' streams to their functions as Lambda does, has the keys renewed as Secrets Manager
+    /// does, and collects the mails that SES would send. Ctrl-C stops everything that it started.
     Up(Up),
     /// Print an access token for one of the seeded users, good for 15 minutes
     ///
@@ -29,6 +40,10 @@ enum Command {
     ///     curl -H "Authorization: Bearer $(cargo shop token admin)" http://localhost:9000/v1/products?status=archived
     #[command(verbatim_doc_comment)]
     Token(Token),
+    /// Show the mails that the shop has sent, the newest last
+    ///
+    /// From a shop that `cargo shop up` has opened with the same --data-dir, whether or not it still runs.
+    Mail(MailView),
     /// Renew openapi.json and the routes in CargoLambda.toml, and name what in the repository does not fit together
     Tidy,
     /// Measure the functions as they are deployed: start, answers, memory, size
@@ -38,11 +53,18 @@ enum Command {
     /// ratio to a function that does nothing. For figures that mean something, leave the machine alone meanwhile.
     /// docs/performance.md tells how it measures, and what is aimed at.
     Bench(Bench),
-    /// Put the catalogue of local/seed.json into the store that the environment names
+    /// Put the catalogue of local/seed.json and a user of each role into the store that the environment names
     #[command(hide = true)]
     Seed {
-        /// The data folder with the signing key
+        /// The data folder with the users' passwords
         data_dir: PathBuf,
+    },
+    /// Make the filter of common passwords from lists of them, a word a line and the most used first
+    #[command(hide = true)]
+    Blocklist {
+        /// The lists
+        #[arg(required = true)]
+        lists: Vec<PathBuf>,
     },
 }
 
@@ -51,13 +73,19 @@ struct Place {
     /// The port of the shop's HTTP address
     #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
-    /// The folder that keeps database and signing key [default: local/.data in the repository]
+    #[command(flatten)]
+    folder: Folder,
+}
+
+#[derive(Args)]
+struct Folder {
+    /// The folder that keeps database, keys, passwords and mails [default: local/.data in the repository]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
-impl Place {
-    fn data(&self) -> PathBuf {
+impl Folder {
+    fn path(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(data::default_folder)
     }
 }
@@ -86,11 +114,29 @@ struct Token {
 }
 
 #[derive(Args)]
+struct MailView {
+    /// Only those for this address
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<String>,
+    /// Only the newest
+    #[arg(long)]
+    last: bool,
+    /// The HTML part in place of the text
+    #[arg(long)]
+    html: bool,
+    /// Wait for those to come, until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+#[derive(Args)]
 struct Bench {
     /// Only this function; may be repeated [default: all of them]
     #[arg(long = "function", value_name = "NAME")]
     functions: Vec<String>,
-    /// How many requests each function answers in a row
+    /// How many requests each function answers in a row, as far as ten seconds suffice
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     requests: u32,
     /// How often each function is started: over plain HTTP, and as often over TLS
@@ -125,9 +171,11 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Up(up) => open(&up),
         Command::Token(Token { role, place }) => token(role, &place),
+        Command::Mail(view) => show_mails(&view),
         Command::Tidy => tidy(),
         Command::Bench(bench) => measure(bench),
         Command::Seed { data_dir } => seed(&data_dir),
+        Command::Blocklist { lists } => list(&lists),
     };
     match done {
         Ok(code) => code,
@@ -141,19 +189,49 @@ fn main() -> ExitCode {
 type Done = Result<ExitCode, Box<dyn std::error::Error>>;
 
 fn open(Up { place, fresh, release, concurrency }: &Up) -> Done {
-    let (port, data, concurrency) = (place.port, place.data(), usize::from(*concurrency));
+    let (port, data, concurrency) = (place.port, place.folder.path(), usize::from(*concurrency));
     up::run(&up::Options { port, data, fresh: *fresh, release: *release, concurrency })?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn token(role: Role, place: &Place) -> Done {
-    let key = keys::load(&data::signing_key(&place.data()))?;
+    let key = keys::load(&place.folder.path())?;
     println!("{}", keys::token(&key, &format!("http://localhost:{}/v1", place.port), role.into())?);
     Ok(ExitCode::SUCCESS)
 }
 
+/// How often it is looked for new mails.
+const MAIL_INTERVAL: Duration = Duration::from_millis(200);
+
+fn show_mails(MailView { to, last, html, follow, folder }: &MailView) -> Done {
+    let path = data::mails(&folder.path());
+    let (mails, mut end) = mail::read(&path, 0)?;
+    let is_wanted = |mail: &&Mail| to.as_ref().is_none_or(|to| mail.is_for(to));
+    let show = |mail: &Mail| say(&format!("{}\n{:-<80}\n", mail.readable(*html), ""));
+    let wanted: Vec<_> = mails.iter().filter(is_wanted).collect();
+    let before = if *last { wanted.len().saturating_sub(1) } else { 0 };
+    wanted.iter().skip(before).for_each(|mail| show(mail));
+    if wanted.is_empty() {
+        eprintln!("no mail has arrived yet");
+    }
+    if !follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
+        thread::sleep(MAIL_INTERVAL);
+        let (mails, read) = mail::read(&path, end)?;
+        mails.iter().filter(is_wanted).for_each(show);
+        end = read;
+    }
+}
+
 fn measure(Bench { functions, requests, starts }: Bench) -> Done {
     print!("{}", bench::run(&bench::Options { functions, requests, starts })?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(lists: &[PathBuf]) -> Done {
+    println!("{} words", blocklist::write(lists)?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -168,8 +246,8 @@ fn tidy() -> Done {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn seed(data: &std::path::Path) -> Done {
-    let count = seed::catalogue(&keys::load(&data::signing_key(data))?).await?;
-    println!("catalogue: {count} products");
+async fn seed(data: &Path) -> Done {
+    println!("catalogue: {} products", seed::catalogue().await?);
+    println!("users: {}", seed::users(data).await?);
     Ok(ExitCode::SUCCESS)
 }

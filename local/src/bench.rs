@@ -1,17 +1,24 @@
 //! How fast the functions are: `cargo shop bench`.
 //!
-//! It builds the functions as they are deployed, and is to each of them all that Lambda and DynamoDB would be: the
-//! runtime API that hands out events and takes the answers, and a store, over plain HTTP and over TLS. Times end where
-//! a function's own request arrives here; CPU time is what the kernel has counted for its process. Beside each figure
-//! stands its ratio to the baseline, a function that does nothing. docs/performance.md tells more.
+//! It builds the functions as they are deployed, and is to each of them all that Lambda and AWS would be: the
+//! runtime API that hands out events and takes the answers, and a store, secrets and a post office, over plain HTTP and
+//! over TLS. Times end where a function's own request arrives here; CPU time is what the kernel has counted for its
+//! process. Beside each figure stands its ratio to the baseline, a function that does nothing. docs/performance.md tells
+//! more.
 
 mod build;
 mod instance;
 mod report;
 mod store;
 mod traffic;
+mod users;
 
-use std::{env, fs, io, os::unix::process::CommandExt, process::Command};
+use std::{
+    env, fs, io,
+    os::unix::process::CommandExt,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use build::Program;
 use instance::Instance;
@@ -19,19 +26,24 @@ use report::{Figures, Start, Warm};
 use store::{Protocol, Roots, Store};
 use traffic::Traffic;
 
-use crate::{database::DatabaseError, keys::KeyError, process::Group, template::TemplateError};
+use crate::{
+    database::DatabaseError, keys::KeyError, mail::MailError, process::Group, secrets::SecretsError,
+    template::TemplateError,
+};
 
 /// The function that does nothing, of the package `shared`: so it has the functions' own dependencies and features.
 const BASELINE: &str = "baseline";
 /// Requests before those that count, so that every page of the program that they need is in memory.
 const WARM_UP: u32 = 50;
+/// No function gets longer for the requests that count: where a password is hashed, some hundred say as much as all.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// These functions, or all if there are none.
     pub functions: Vec<String>,
-    /// How many requests each function answers in a row.
+    /// How many requests each function answers in a row, as far as ten seconds suffice.
     pub requests: u32,
     /// How often each function is started: over plain HTTP, and as often over TLS.
     pub starts: u32,
@@ -64,6 +76,12 @@ pub enum BenchError {
     /// There is no token to send.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// What stands in for Secrets Manager can't be opened, or filled.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// What stands in for SES can't be opened.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// A certificate can't be made.
     #[error("no certificate can be made for the store: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -100,8 +118,15 @@ pub async fn run(options: &Options) -> Result<String, BenchError> {
     let programs = build::functions(&group, &functions).await?;
     let roots = Roots::make()?;
     let mut figures = Vec::new();
-    for program in &programs {
-        figures.push(measure(program, &group, &roots, options).await?);
+    let Options { starts, requests, .. } = options;
+    eprintln!(
+        "measuring: {starts} starts over HTTP, {starts} over TLS, then up to {requests} requests in a row"
+    );
+    for (index, program) in programs.iter().enumerate() {
+        eprint!("{:>2}/{} {}: ", index + 1, programs.len(), program.name);
+        let measured = measure(program, &group, &roots, options).await?;
+        eprintln!("{}", measured.summary());
+        figures.push(measured);
     }
     group.end().await.map_err(refused("the functions can't be ended"))?;
     Ok(report::write(&figures, options))
@@ -133,17 +158,16 @@ async fn measure(
     options: &Options,
 ) -> Result<Figures, BenchError> {
     let Program { name, path } = program;
-    eprintln!("{name}: {} starts over HTTP and over TLS, then {} requests", options.starts, options.requests);
     let store = Store::open(roots).await?;
     let mut traffic = Traffic::new(name, &store).ok_or_else(|| BenchError::NoEvent(name.clone()))?;
     let start = |protocol| Instance::start(name, path, group, store.variables(name, protocol));
 
     let (mut http, mut tls) = (Vec::new(), Vec::new());
-    for _ in 0..options.starts {
-        for (protocol, starts) in [(Protocol::Http, &mut http), (Protocol::Tls, &mut tls)] {
+    for (protocol, starts) in [(Protocol::Http, &mut http), (Protocol::Tls, &mut tls)] {
+        for _ in 0..options.starts {
             let mut instance = start(protocol).await?;
             let ready = instance.ready().await?;
-            let answer = instance.invoke(traffic.next_event()).await?;
+            let answer = instance.invoke(traffic.next_event()?).await?;
             starts.push(Start { ready, answered: instance.answered(&answer).await });
             instance.end().await?;
             traffic.check(&answer.body)?;
@@ -153,13 +177,14 @@ async fn measure(
     let mut instance = start(Protocol::Tls).await?;
     instance.ready().await?;
     for _ in 0..WARM_UP {
-        let answer = instance.invoke(traffic.next_event()).await?;
+        let answer = instance.invoke(traffic.next_event()?).await?;
+        traffic.check(&answer.body)?;
         instance.settle(answer).await?;
     }
     let before = instance.cpu().await;
-    let mut durations = Vec::new();
-    for _ in 0..options.requests {
-        let answer = instance.invoke(traffic.next_event()).await?;
+    let (mut durations, begun) = (Vec::new(), Instant::now());
+    while durations.len() < options.requests as usize && begun.elapsed() < LONGEST {
+        let answer = instance.invoke(traffic.next_event()?).await?;
         traffic.check(&answer.body)?;
         durations.push(answer.duration);
         instance.settle(answer).await?;

@@ -1,14 +1,23 @@
 //! The data folder: all that a shop keeps from one start to the next.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 /// Everything in the folder but the lock.
-const CONTENTS: [&str; 6] =
-    ["shop.db", "shop.db-shm", "shop.db-wal", "signing-key.pkcs8", "catalogue-seeded", "streams"];
+const CONTENTS: [&str; 8] = [
+    "shop.db",
+    "shop.db-shm",
+    "shop.db-wal",
+    "secrets.json",
+    "passwords.json",
+    "mail.jsonl",
+    "seeded",
+    "streams",
+];
 
 /// A data folder. Whoever holds it is the only one to use it.
 pub struct DataFolder {
@@ -61,9 +70,9 @@ impl DataFolder {
         self.path.join("shop.db")
     }
 
-    /// The file that says that the catalogue was seeded.
+    /// The file that says that catalogue and users were seeded.
     pub fn seeded(&self) -> PathBuf {
-        self.path.join("catalogue-seeded")
+        self.path.join("seeded")
     }
 
     /// The folder in which the delivery of streams keeps how far it got.
@@ -77,9 +86,33 @@ pub fn default_folder() -> PathBuf {
     crate::repository().join("local/.data")
 }
 
-/// The file of the signing key in a data folder; `cargo shop token` reads it while `cargo shop up` has the folder open.
-pub fn signing_key(folder: &Path) -> PathBuf {
-    folder.join("signing-key.pkcs8")
+/// The file of the secrets in a data folder; `cargo shop token` reads it while `cargo shop up` has the folder open.
+pub fn secrets(folder: &Path) -> PathBuf {
+    folder.join("secrets.json")
+}
+
+/// The file of the seeded users' passwords in a data folder.
+pub fn passwords(folder: &Path) -> PathBuf {
+    folder.join("passwords.json")
+}
+
+/// The file of the mails in a data folder, which `cargo shop mail` reads.
+pub fn mails(folder: &Path) -> PathBuf {
+    folder.join("mail.jsonl")
+}
+
+/// Writes a file that nobody else may read. A crash leaves the old one or the new.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let new = path.with_extension("new");
+    // One that a crash has left behind might be readable for others.
+    remove(&new)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -87,5 +120,26 @@ fn remove(path: &Path) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_private_file_is_readable_for_nobody_else_whatever_lay_there_before() {
+        let folder = crate::process::target_folder().join("tmp").join(format!("data-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("file.json");
+        fs::write(path.with_extension("new"), "readable for all").unwrap();
+        for text in ["first", "second"] {
+            write_private(&path, text).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

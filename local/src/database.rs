@@ -128,6 +128,15 @@ impl Dynamo {
         self.database.put_item(request(json!({"TableName": table, "Item": item}))?)?;
         Ok(())
     }
+
+    /// Deletes the item with that key, given in DynamoDB's JSON, if it is there.
+    ///
+    /// # Errors
+    /// Where the table is missing or has another key.
+    pub fn delete(&self, table: &str, key: Value) -> Result<(), DatabaseError> {
+        self.database.delete_item(request(json!({"TableName": table, "Key": key}))?)?;
+        Ok(())
+    }
 }
 
 /// A request as the emulator takes it, from the API's JSON.

@@ -6,14 +6,7 @@
 //! template's `GatewayResponses` say, and it answers preflight requests as `Cors` says. It checks no API keys, counts
 //! no requests, and does not rename `WWW-Authenticate`. The Invoke API of Lambda is passed on to watch.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    hash::{BuildHasher, RandomState},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full};
@@ -26,18 +19,16 @@ use hyper::{
         USER_AGENT,
     },
     http::request::Parts,
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shared::{domain::time::Timestamp, telemetry};
-use tokio::{net::TcpListener, time::sleep};
+use tokio::net::TcpListener;
 
 use crate::{
     function::EXIT_ERROR,
+    server::{self, Answer},
     template::{Api, Refusal},
 };
 
@@ -49,10 +40,6 @@ const MAX_HEAD_BYTES: usize = 10_240;
 const TIMEOUT: Duration = Duration::from_secs(29);
 /// The header by which watch learns the id of an invocation, so that it is also that of the request.
 const INVOCATION_ID: &str = "lambda-runtime-aws-request-id";
-/// The pause where the system takes no more connections.
-const PAUSE: Duration = Duration::from_millis(100);
-
-type Answer = Response<Full<Bytes>>;
 
 /// Why a request is refused, by API Gateway's names.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -124,28 +111,16 @@ impl Gateway {
     /// Answers all that connect, for ever.
     pub async fn serve(self, listener: TcpListener) -> Infallible {
         let gateway = Arc::new(self);
-        loop {
-            let Ok((connection, peer)) = listener.accept().await else {
-                sleep(PAUSE).await;
-                continue;
-            };
-            // Small answers shall not wait for more; where that can't be had, they come later.
-            connection.set_nodelay(true).unwrap_or_default();
+        let answer = move |peer, request| {
             let gateway = Arc::clone(&gateway);
-            tokio::spawn(async move {
-                let service = service_fn(|request| gateway.answer(peer, request));
-                // A connection that breaks is the client's affair.
-                http1::Builder::new()
-                    .serve_connection(TokioIo::new(connection), service)
-                    .await
-                    .unwrap_or_default();
-            });
-        }
+            async move { gateway.answer(peer, request).await }
+        };
+        server::serve(listener, answer).await
     }
 
     async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let (parts, body) = request.into_parts();
-        let (id, time) = (uuid(), telemetry::now());
+        let (id, time) = (server::uuid(), telemetry::now());
         // Read before anything is judged: who is still sending may not hear a refusal.
         let answer = match read(body).await {
             Ok(body) if parts.uri.path().starts_with(INVOKE_API) => self.pass_on(parts, body).await,
@@ -472,21 +447,12 @@ fn request_time(time: Timestamp) -> Option<String> {
     Some(format!("{day}/{}/{year}:{} +0000", MONTHS.get(month.checked_sub(1)?)?, clock.get(..8)?))
 }
 
-/// A random UUID (version 4).
-fn uuid() -> String {
-    let random = || u128::from(RandomState::new().hash_one(()));
-    let bits = random() << 64 | random();
-    let digits = format!("{:032x}", bits & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62);
-    let [a, b, c, d, e] = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &digits[part]);
-    format!("{a}-{b}-{c}-{d}-{e}")
-}
-
 #[cfg(test)]
 mod tests {
-    use hyper::header::{CONTENT_TYPE, SET_COOKIE};
+    use hyper::header::{CONTENT_TYPE, LINK, LOCATION, SET_COOKIE};
 
     use super::*;
-    use crate::template::Template;
+    use crate::{server::Server, template::Template};
 
     const ID: &str = "7e5609f9-609c-4576-afa2-d9a519cfbe1e";
 
@@ -585,6 +551,16 @@ mod tests {
     }
 
     #[test]
+    fn a_form_comes_as_it_was_sent() {
+        let form = "grant_type=refresh_token&scope=a+b&redirect_uri=https%3A%2F%2Fshop.example%2F";
+        let request =
+            Request::post("/v1/products").header("Content-Type", "application/x-www-form-urlencoded");
+        let event = event(request, form.as_bytes());
+        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!(form), &json!(false)));
+        assert_eq!(event["headers"]["content-type"], "application/x-www-form-urlencoded");
+    }
+
+    #[test]
     fn heads_that_are_too_large_or_name_no_host_are_refused() {
         let readable = |request| is_readable(&arrival(request, b"").parts);
         assert!(readable(Request::get("/v1/health")));
@@ -625,6 +601,47 @@ mod tests {
             r#"{"statusCode": 200, "body": "?", "isBase64Encoded": true}"#,
         ] {
             assert!(response(none.as_bytes()).is_none(), "{none}");
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_and_redirections_pass_unharmed() {
+        let page = "<!doctype html>\n<title>Größe &amp; <b>\"</title>";
+        let answer = json!({"statusCode": 200, "multiValueHeaders": {"content-type": ["text/html; charset=utf-8"]},
+            "body": page, "isBase64Encoded": false});
+        let answer = response(answer.to_string().as_bytes()).unwrap();
+        assert_eq!(answer.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        assert_eq!(body(answer).await, page.as_bytes());
+
+        let away = "https://shop.example/oauth/callback?code=a%2Bb&state=%C3%BC&iss=https%3A%2F%2Fapi";
+        let answer = json!({"statusCode": 303, "headers": {"location": "lost"},
+            "multiValueHeaders": {"location": [away], "link": ["<a>; rel=\"next\"", "<b>; rel=\"prev\""]}});
+        let answer = response(answer.to_string().as_bytes()).unwrap();
+        assert_eq!(
+            (answer.status(), &answer.headers()[LOCATION]),
+            (StatusCode::SEE_OTHER, &away.parse().unwrap())
+        );
+        assert_eq!(answer.headers().get_all(LINK).iter().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn clients_are_known_by_the_address_that_they_come_from() {
+        let functions = Server::start(|_, event| {
+            let event: Value = serde_json::from_slice(&event).unwrap();
+            let source = &event["requestContext"]["identity"]["sourceIp"];
+            Ok(Answer::new(json!({"statusCode": 200, "body": source}).to_string().into()))
+        });
+        let functions = functions.await.unwrap();
+        let api = Template::read(&crate::repository()).unwrap().api("*").unwrap();
+        // At all addresses: a client of IPv4 then comes from one that is mapped to IPv6.
+        let listener = TcpListener::bind("[::]:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(Gateway::new(api, port, &functions.url).unwrap().serve(listener));
+        for (host, address) in [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"), ("[::1]", "::1")] {
+            let client = reqwest::Client::builder().no_proxy().local_address(Some(address.parse().unwrap()));
+            let request = client.build().unwrap().get(format!("http://{host}:{port}/v1/health"));
+            let answer = request.header("X-Forwarded-For", "198.51.100.1").send().await.unwrap();
+            assert_eq!(answer.text().await.unwrap(), address);
         }
     }
 
@@ -685,12 +702,5 @@ mod tests {
         }
         // Nobody listens where the functions should be.
         assert_eq!(answer("GET", "/v1/health").await.unwrap_err(), Reason::IntegrationFailure);
-    }
-
-    #[test]
-    fn ids_are_uuids_and_differ() {
-        let ids = [(); 1000].map(|()| uuid()).into_iter().collect::<std::collections::BTreeSet<_>>();
-        assert_eq!(ids.len(), 1000);
-        assert!(ids.iter().all(|id| id.len() == 36 && &id[14..15] == "4" && "89ab".contains(&id[19..20])));
     }
 }

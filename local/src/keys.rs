@@ -1,19 +1,23 @@
-//! The key that signs access tokens on this machine, and the tokens that `cargo shop token` hands out.
+//! The tokens that `cargo shop token` hands out, signed with the shop's own key.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use shared::{
-    auth::{Claims, Role, SigningKey},
-    domain::id::{Id, User},
+    auth::{Claims, FIRST_PARTY, Grant, KeySet, Role, SigningKey},
+    domain::{id::Id, user::Actor, user::User},
+    error::{self, Error},
     telemetry,
 };
+
+use crate::{
+    data,
+    secrets::{self, SecretsError},
+};
+
+/// The secret with the keys that sign, as local/env names it.
+const SIGNING_SECRET: &str = "SigningSecret";
 
 /// Why there is no key, or no token. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -21,45 +25,40 @@ pub enum KeyError {
     /// It was not made yet.
     #[error("there is no signing key in {0}: run `cargo shop up` first, with the same --data-dir")]
     Missing(PathBuf),
-    /// The file can't be read or written.
-    #[error("the signing key {0} can't be read or written: {1}")]
-    File(PathBuf, #[source] io::Error),
-    /// The file holds something else.
-    #[error("{0} holds no signing key: remove it, then run `cargo shop up`")]
-    Damaged(PathBuf),
+    /// The secrets can't be read.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
     /// The system has no randomness to give.
     #[error("the system has no randomness to make a key from")]
     Random,
-    /// The token can't be written.
+    /// The token can't be made.
     #[error("no token can be made: {0}")]
     Token(String),
 }
 
-/// The key in that file, made on the first call. Nobody else may read it.
-///
-/// # Errors
-/// Where it can't be made, written or read.
-pub fn load_or_make(path: &Path) -> Result<SigningKey, KeyError> {
-    if path.exists() {
-        return load(path);
+impl From<Error> for KeyError {
+    fn from(failed: Error) -> Self {
+        Self::Token(error::chain(&failed))
     }
-    let key = SigningKey::generate().map_err(|_| KeyError::Random)?;
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = file.and_then(|mut file| file.write_all(key.pkcs8()));
-    written.map_err(|error| KeyError::File(path.to_owned(), error))?;
-    Ok(key)
 }
 
-/// The key in that file.
+/// The key that signs in the shop of that data folder.
 ///
 /// # Errors
-/// [`KeyError::Missing`] where there is none.
-pub fn load(path: &Path) -> Result<SigningKey, KeyError> {
-    let pkcs8 = fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => KeyError::Missing(path.parent().unwrap_or(path).to_owned()),
-        _ => KeyError::File(path.to_owned(), error),
-    })?;
-    SigningKey::from_pkcs8(pkcs8).map_err(|_| KeyError::Damaged(path.to_owned()))
+/// [`KeyError::Missing`] where there is none yet.
+pub fn load(folder: &Path) -> Result<SigningKey, KeyError> {
+    let secret = secrets::current(&data::secrets(folder), SIGNING_SECRET)?;
+    let keys = KeySet::read(&secret.ok_or_else(|| KeyError::Missing(folder.to_owned()))?)?;
+    let key = keys.at(telemetry::now()).map_err(|_| KeyError::Missing(folder.to_owned()))?;
+    Ok(SigningKey::of(key)?)
+}
+
+/// A new key.
+///
+/// # Errors
+/// [`KeyError::Random`].
+pub fn make() -> Result<SigningKey, KeyError> {
+    SigningKey::generate().map_err(|_| KeyError::Random)
 }
 
 /// The item of the table of keys that publishes the key's public half, in DynamoDB's JSON.
@@ -78,13 +77,20 @@ pub fn item(key: &SigningKey) -> Value {
 /// # Errors
 /// Where it can't be written.
 pub fn token(key: &SigningKey, issuer: &str, role: Role) -> Result<String, KeyError> {
-    let now = telemetry::now();
-    let claims = Claims::for_role(issuer, user(role)?, role, format!("local-{}", now.as_millis()), now);
-    key.sign(&claims).map_err(|error| KeyError::Token(error.to_string()))
+    let grant = Grant {
+        subject: Actor::User(user(role)?),
+        client_id: FIRST_PARTY.to_owned(),
+        session: None,
+        scope: role.scopes(),
+    };
+    Ok(key.sign(&Claims::of(&grant, issuer, telemetry::now())?)?)
 }
 
 /// The seeded user of that role. Ids that stay the same let idempotency keys and the like work across tokens.
-fn user(role: Role) -> Result<Id<User>, KeyError> {
+///
+/// # Errors
+/// Never, as long as the ids are ids.
+pub fn user(role: Role) -> Result<Id<User>, KeyError> {
     let id: Result<Id<User>, _> = match role {
         Role::Admin => "usr_01k2000000000000000000admn",
         Role::Staff => "usr_01k2000000000000000000staf",
@@ -92,4 +98,44 @@ fn user(role: Role) -> Result<Id<User>, KeyError> {
     }
     .parse();
     id.map_err(|fault| KeyError::Token(fault.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, fs};
+
+    use shared::{
+        auth::{self, Key, Scope},
+        domain::time::Timestamp,
+    };
+
+    use super::*;
+    use crate::{secrets::Secrets, template::Secret};
+
+    #[tokio::test]
+    async fn tokens_are_signed_with_the_key_in_force() {
+        let folder = crate::process::target_folder().join("tmp").join(format!("keys-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        assert!(matches!(load(&folder), Err(KeyError::Missing(_))));
+
+        let (used, announced, now) = (make().unwrap(), make().unwrap(), telemetry::now().as_millis());
+        let key = |key: &SigningKey, from: i64| {
+            Key::new(key.kid().to_owned(), Timestamp::from_millis(from), key.pkcs8())
+        };
+        let keys = KeySet::of(key(&used, now)).with(key(&announced, now + 600_000), telemetry::now());
+        let empty =
+            Secret { name: SIGNING_SECRET.to_owned(), value: r#"{"keys":[]}"#.to_owned(), rotation: None };
+        let path = data::secrets(&folder);
+        let secrets = Secrets::on_file(&path, vec![empty], "http://127.0.0.1:1").await.unwrap();
+        secrets.put(SIGNING_SECRET, &keys.write().unwrap()).unwrap();
+
+        let found = load(&folder).unwrap();
+        assert_eq!(found.kid(), used.kid());
+        let token = token(&found, "http://shop.test/v1", Role::Staff).unwrap();
+        let public = HashMap::from([(used.kid().to_owned(), used.public().to_vec())]);
+        let access = auth::verify(&token, &public, "http://shop.test/v1").unwrap();
+        assert_eq!(access.staff(Scope::UsersRead).unwrap().id(), Actor::User(user(Role::Staff).unwrap()));
+        assert!(access.staff(Scope::UsersWrite).is_err());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -5,7 +5,8 @@
 //! | [`template`], [`filter`] | template.yaml, as far as one machine needs it |
 //! | [`data`] | the folder that keeps a shop's data |
 //! | [`database`] | DynamoDB inside this process, its tables made from the template |
-//! | [`keys`], [`seed`] | the key that signs access tokens, and the catalogue |
+//! | [`secrets`], [`mail`] | what stands in for Secrets Manager and for SES, by address |
+//! | [`keys`], [`seed`] | tokens signed with the shop's key; the catalogue and the first users |
 //! | [`process`] | processes that never outlive the one that started them |
 //! | [`cargo_lambda`] | cargo-lambda, found or installed |
 //! | [`function`] | a function under `cargo lambda watch`, kept alive |
@@ -14,6 +15,7 @@
 //! | [`log`] | what the functions print, made readable |
 //! | [`up`] | all of it together: `cargo shop up` |
 //! | [`bench`] | how fast the functions are: `cargo shop bench` |
+//! | [`blocklist`] | the filter of common passwords, made from lists |
 //! | [`tidy`] | what must be true of the repository, and the files that are made from others |
 
 use std::path::PathBuf;
@@ -23,6 +25,11 @@ pub mod template;
 
 pub mod data;
 pub mod database;
+
+pub mod mail;
+pub mod secrets;
+mod server;
+
 pub mod keys;
 pub mod seed;
 
@@ -37,6 +44,7 @@ pub mod streams;
 pub mod bench;
 pub mod up;
 
+pub mod blocklist;
 pub mod tidy;
 
 /// The root of the repository that this was built from.

@@ -1,5 +1,5 @@
-//! template.yaml, as far as the shop on one machine needs it: its API, its tables, and which functions their streams
-//! feed.
+//! template.yaml, as far as the shop on one machine needs it: its API, its tables and which functions their streams
+//! feed, its secrets and who renews them.
 
 use std::{
     collections::BTreeMap,
@@ -60,6 +60,26 @@ pub struct Source {
     pub reports_failures: bool,
     /// Which records the function wants: any of these, or all if there are none.
     pub filters: Vec<Filter>,
+}
+
+/// A secret of the template.
+#[derive(Clone, Debug)]
+pub struct Secret {
+    /// Its logical id, which is its name, too, and stands for its ARN: what `!Ref` gives.
+    pub name: String,
+    /// What it holds at first.
+    pub value: String,
+    /// Who renews it, and how often.
+    pub rotation: Option<Rotation>,
+}
+
+/// The rotation of a secret.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The function's name.
+    pub function: String,
+    /// How many days lie between one and the next.
+    pub days: u32,
 }
 
 /// The API: what API Gateway is to do.
@@ -201,6 +221,40 @@ impl Template {
             }
         }
         Ok(sources)
+    }
+
+    /// The secrets.
+    ///
+    /// # Errors
+    /// Where one is described in a way that can't be followed here.
+    pub fn secrets(&self) -> Result<Vec<Secret>, TemplateError> {
+        let mut rotations = BTreeMap::new();
+        for (id, properties) in self.resources("AWS::SecretsManager::RotationSchedule") {
+            let broken = |reason: &str| TemplateError::Resource(id.to_owned(), reason.to_owned());
+            let function = properties["RotationLambdaARN"].as_str().and_then(|arn| arn.split('.').next());
+            let mut functions = self.resources("AWS::Serverless::Function");
+            let function = functions.find(|(id, _)| Some(*id) == function).map(|(_, function)| function);
+            let code = function.and_then(|function| function["CodeUri"].as_str());
+            let days = properties["RotationRules"]["AutomaticallyAfterDays"].as_u64();
+            rotations.insert(
+                properties["SecretId"].as_str().ok_or_else(|| broken("its SecretId is no !Ref"))?,
+                Rotation {
+                    function: code.map(file_name).ok_or_else(|| broken("it names no function"))?.to_owned(),
+                    days: days
+                        .and_then(|days| u32::try_from(days).ok())
+                        .ok_or_else(|| broken("it has no RotationRules with AutomaticallyAfterDays"))?,
+                },
+            );
+        }
+        let secrets = self.resources("AWS::SecretsManager::Secret");
+        let secrets = secrets.map(|(name, properties)| {
+            let value = properties["SecretString"].as_str().ok_or_else(|| {
+                TemplateError::Resource(name.to_owned(), "it has no SecretString".to_owned())
+            })?;
+            let rotation = rotations.remove(name);
+            Ok(Secret { name: name.to_owned(), value: value.to_owned(), rotation })
+        });
+        secrets.collect()
     }
 
     /// The properties of all resources of a type, by logical id.

@@ -1,6 +1,7 @@
 //! `cargo shop up`: the whole shop, from nothing to the first order, until it is told to stop.
 
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     env, fs, io,
     net::{Ipv4Addr, Ipv6Addr, TcpListener},
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use shared::auth::SigningKey;
+use shared::telemetry;
 use tokio::{
     process::Child,
     runtime::Runtime,
@@ -24,9 +25,11 @@ use crate::{
     database::{DatabaseError, Dynamo},
     function,
     gateway::Gateway,
-    keys::{self, KeyError},
     log::{self, say},
+    mail::{MailError, Mailbox},
     process::{self, Group},
+    secrets::{RotationError, Secrets, SecretsError},
+    seed::{self, SeedError},
     streams::{Delivery, DeliveryError},
     template::{Template, TemplateError},
 };
@@ -60,14 +63,20 @@ pub enum UpError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Secrets(#[from] SecretsError),
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    #[error(transparent)]
+    Passwords(#[from] SeedError),
+    #[error("the keys can't be renewed ({0}): see above, or start with --fresh")]
+    Rotation(#[from] RotationError),
     #[error(transparent)]
     Install(#[from] InstallError),
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
     #[error("the functions can't be built: correct what cargo says above")]
     Build,
-    #[error("the catalogue can't be seeded: see above")]
+    #[error("catalogue and users can't be seeded: see above")]
     Seed,
     #[error("cargo lambda watch has ended ({0}): see above")]
     WatchEnded(ExitStatus),
@@ -91,6 +100,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const TIMEOUT: &str = "60";
 /// How often items that have expired are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the age of the keys is looked at: more than once in a day, for a laptop that sleeps between.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Opens the shop and keeps it open until Ctrl-C or SIGTERM. Whatever happens, nothing that it started stays behind.
 ///
@@ -130,16 +141,23 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let dynamo = Dynamo::on_file(&data.database()).await?;
     let tables = dynamo.create_tables(&template)?;
     say(&format!("database: {} ({})", data.database().display(), tables.join(", ")));
-    let key = keys::load_or_make(&data::signing_key(data.path()))?;
-    dynamo.put("KeysTable", keys::item(&key))?;
+    let reserved = free_port()?;
+    let port = reserved.local_addr()?.port();
+    let functions = format!("http://127.0.0.1:{port}");
+    let secrets = Secrets::on_file(&data::secrets(data.path()), template.secrets()?, &functions).await?;
+    let mailbox = Mailbox::on_file(&data::mails(data.path())).await?;
 
     let cargo_lambda = cargo_lambda::ensure(group, say).await?;
     build(options, group).await?;
-    seed(&data, constants, &key, &dynamo, group).await?;
+    seed(&data, constants, &dynamo, group).await?;
 
-    let port = free_port()?;
-    let functions = format!("http://127.0.0.1:{port}");
-    let mut watch = watch(options, port, &cargo_lambda, &dynamo, group)?;
+    let services = [
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamo.url.as_str()),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.url),
+        ("AWS_ENDPOINT_URL_SESV2", &mailbox.url),
+    ];
+    drop(reserved);
+    let mut watch = watch(options, port, &cargo_lambda, services, group)?;
     let mut background = JoinSet::new();
     let gateway = Gateway::new(api, options.port, &functions)?;
     background.spawn(async move { match gateway.serve(listener).await {} });
@@ -147,16 +165,21 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     say("starting cargo lambda watch");
     tokio::select! {
         open = opened(&url) => open?,
-        ended = watch.wait() => return Err(UpError::WatchEnded(ended?)),
+        ended = watch.wait() => return Err(fallen(ended?).await),
     }
 
+    for secret in secrets.due(telemetry::now()) {
+        say(&format!("making the keys of {secret}"));
+        secrets.rotate(&secret).await?;
+    }
+    background.spawn(renew(secrets));
     for source in sources {
         let delivery = Delivery::open(source, &dynamo.database, &functions, &data.streams())?;
         background.spawn(delivery.run(say));
     }
     background.spawn(expire(dynamo.database.clone()));
-    say(&welcome(options, &url, &cargo_lambda));
-    Err(UpError::WatchEnded(watch.wait().await?))
+    say(&welcome(options, &url, &cargo_lambda, &seed::passwords(data.path())?));
+    Err(fallen(watch.wait().await?).await)
 }
 
 /// Listens where clients will ask: at all addresses, as is the custom of `cargo lambda watch`, which
@@ -175,9 +198,9 @@ fn listen(port: u16) -> Result<tokio::net::TcpListener, UpError> {
     Ok(tokio::net::TcpListener::from_std(listener)?)
 }
 
-/// A port that nobody uses.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+/// A port that nobody uses, as long as this is held.
+fn free_port() -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
 }
 
 async fn build(options: &Options, group: &Group) -> Result<(), UpError> {
@@ -193,12 +216,11 @@ fn release(options: &Options) -> Option<&'static str> {
     options.release.then_some("--release")
 }
 
-/// Seeds the catalogue, once. In a process of its own, because the shop's code finds its store by the environment, and
-/// a process can't safely change its own.
+/// Seeds catalogue and users, once. In a process of its own, because the shop's code finds its store by the
+/// environment, and a process can't safely change its own.
 async fn seed(
     data: &DataFolder,
     constants: Vec<(String, String)>,
-    key: &SigningKey,
     dynamo: &Dynamo,
     group: &Group,
 ) -> Result<(), UpError> {
@@ -211,7 +233,7 @@ async fn seed(
     if !seed.status().await?.success() {
         return Err(UpError::Seed);
     }
-    fs::write(data.seeded(), key.kid())?;
+    fs::write(data.seeded(), "")?;
     Ok(())
 }
 
@@ -226,7 +248,7 @@ fn watch(
     options: &Options,
     port: u16,
     cargo_lambda: &Path,
-    dynamo: &Dynamo,
+    services: [(&str, &str); 3],
     group: &Group,
 ) -> Result<Child, UpError> {
     let (output, printed) = io::pipe()?;
@@ -236,7 +258,7 @@ fn watch(
         .args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()])
         .args(release(options))
         .envs(function::variables(env::current_exe()?, options.concurrency))
-        .env("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url)
+        .envs(services)
         .env("PUBLIC_URL", format!("http://localhost:{}", options.port))
         .env("CARGO_LAMBDA_IGNORE_FILE", crate::repository().join("local/ignore"))
         .current_dir(crate::repository())
@@ -245,6 +267,12 @@ fn watch(
     let child = watch.spawn().map_err(|error| UpError::Start("cargo-lambda", error))?;
     tokio::task::spawn_blocking(|| log::follow(output));
     Ok(child)
+}
+
+/// Why the shop is open no more, once what watch said at last is printed.
+async fn fallen(status: ExitStatus) -> UpError {
+    sleep(PAUSE).await;
+    UpError::WatchEnded(status)
 }
 
 /// Waits until the shop says that it is well.
@@ -274,9 +302,27 @@ async fn expire(database: dynoxide::Database) {
     }
 }
 
-fn welcome(options: &Options, url: &str, cargo_lambda: &Path) -> String {
+/// Renews the keys when their time has come, as Secrets Manager does by its schedule.
+async fn renew(secrets: Secrets) {
+    loop {
+        sleep(RENEWAL_INTERVAL).await;
+        for secret in secrets.due(telemetry::now()) {
+            if let Err(error) = secrets.rotate(&secret).await {
+                say(&format!("{secret} can't be renewed, which is tried again later: {error}"));
+            }
+        }
+    }
+}
+
+fn welcome(
+    options: &Options,
+    url: &str,
+    cargo_lambda: &Path,
+    passwords: &BTreeMap<String, String>,
+) -> String {
     let Options { port, data, .. } = options;
     let (mut token, mut invoke) = ("cargo shop token admin".to_owned(), "cargo lambda invoke".to_owned());
+    let mut mail = "cargo shop mail --follow".to_owned();
     if cargo_lambda.is_absolute() {
         let from_here = cargo_lambda.strip_prefix(crate::repository()).unwrap_or(cargo_lambda);
         invoke = format!("{} lambda invoke", from_here.display());
@@ -286,8 +332,17 @@ fn welcome(options: &Options, url: &str, cargo_lambda: &Path) -> String {
         invoke += &format!(" --invoke-port {port}");
     }
     if *data != data::default_folder() {
-        token += &format!(" --data-dir {}", data.display());
+        let data = format!(" --data-dir {}", data.display());
+        token += &data;
+        mail += &data;
     }
+    let users: Vec<_> =
+        passwords.iter().map(|(email, password)| format!("  {email:<23}{password}")).collect();
+    let users = users.join("\n");
+    let log_in = passwords.first_key_value().map(|(email, password)| {
+        format!(r#"curl {url}/v1/sessions --json '{{"email": "{email}", "password": "{password}"}}'"#)
+    });
+    let log_in = log_in.unwrap_or_default();
     format!(
         r#"
 The shop is open at {url}/v1. Save a file, and its functions are built anew; Ctrl-C closes the shop. To try:
@@ -298,6 +353,14 @@ The shop is open at {url}/v1. Save a file, and its functions are built anew; Ctr
     '{{"sku": "MUG-1", "name": "A mug", "category": "kitchen", "price": {{"amount": 1250, "currency": "USD"}}}}'
 
   {invoke} products-get --data-file local/events/products-get.json
+
+Users, with passwords that were made for this data folder alone:
+
+{users}
+
+  {log_in}
+
+  {mail}        shows the mails that the shop sends
 "#
     )
 }

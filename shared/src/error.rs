@@ -33,6 +33,19 @@ pub enum Error {
     #[error("The access token lacks the scope `{0}`.")]
     InsufficientScope(&'static str),
 
+    /// E-mail or password is wrong, or the account is none that may log in: nobody is told which.
+    #[error("E-mail or password is wrong.")]
+    InvalidCredentials,
+    /// Too many wrong passwords came before this one.
+    #[error("There were too many wrong passwords. Try again after the seconds in Retry-After.")]
+    TooManyAttempts {
+        /// When another one is checked.
+        retry_after_seconds: i64,
+    },
+    /// What a mail has carried is used up, too old, or replaced.
+    #[error("This link has been used, or has expired. Ask for a new one.")]
+    TokenExpired,
+
     /// There is no such thing, or none that the caller may see.
     #[error("There is no such resource.")]
     NotFound,
@@ -62,6 +75,14 @@ pub enum Error {
         /// How many there are.
         available: i64,
     },
+
+    /// An admin would change their own role or status.
+    #[error("Nobody can change their own role or status. Ask another admin.")]
+    OwnAccount,
+
+    /// A request of OAuth 2.0 is refused.
+    #[error("{0}")]
+    OAuth(#[from] OAuthError),
 
     /// Something below is overloaded, contended or out of reach. Nothing, or all of the effect, has happened; the
     /// caller may repeat the request.
@@ -95,10 +116,60 @@ impl Error {
             Self::IdempotencyKeyRequired => "idempotency_key_required",
             Self::InvalidIdempotencyKey => "invalid_idempotency_key",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::InvalidCredentials => "invalid_credentials",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::TokenExpired => "token_expired",
+            Self::OwnAccount => "own_account",
+            Self::OAuth(error) => error.code(),
             Self::SkuTaken => "sku_taken",
             Self::InsufficientStock { .. } => "insufficient_stock",
             Self::Unavailable(_) => "temporarily_unavailable",
             Self::Internal(_) => "internal_error",
+        }
+    }
+}
+
+/// Why a request of OAuth 2.0 is refused, in its own words (RFC 6749, sections 4.1.2.1 and 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OAuthError {
+    /// A parameter is missing, repeated, or can't be used.
+    #[error("{0}")]
+    InvalidRequest(&'static str),
+    /// The client is unknown, or its secret is wrong.
+    #[error("The client is unknown, or its secret is wrong.")]
+    InvalidClient,
+    /// Code or refresh token is wrong, used, expired, or another client's.
+    #[error("{0}")]
+    InvalidGrant(&'static str),
+    /// The client may not use this grant.
+    #[error("The client may not use this grant.")]
+    UnauthorizedClient,
+    /// There is no such grant here.
+    #[error("The grants here are authorization_code, refresh_token and client_credentials.")]
+    UnsupportedGrantType,
+    /// There is no such response here.
+    #[error("The one response_type here is code.")]
+    UnsupportedResponseType,
+    /// A scope is unknown, or more than the client may have.
+    #[error("A scope is unknown, or more than the client may have.")]
+    InvalidScope,
+    /// The person has said no.
+    #[error("The request was denied.")]
+    AccessDenied,
+}
+
+impl OAuthError {
+    /// The `error` of the RFC.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant(_) => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::AccessDenied => "access_denied",
         }
     }
 }

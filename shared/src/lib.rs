@@ -8,11 +8,18 @@
 //! | [`error`] | what can go wrong, in the shop's words |
 //! | [`config`] | the environment variables, and what to do when one is missing |
 //! | [`telemetry`] | the one log line per invocation, with its metrics |
-//! | [`auth`] | access tokens, scopes, and the proofs of who is calling |
+//! | [`auth`] | scopes, tokens of every kind, and the proofs of who is calling |
+//! | [`password`] | what may become a password, and how it lies in the store |
+//! | [`aws`] | how the services of AWS are called, and what their failures mean |
+//! | [`cache`] | values that are read at start and kept in memory |
+//! | [`secrets`] | Secrets Manager: private keys, and their rotation |
 //! | [`store`] | DynamoDB, and nobody else's |
+//! | [`sign_in`] | the check of a password, and its limits |
+//! | [`oauth`] | OAuth 2.0: authorization requests, grants, and the sign-in page |
+//! | [`mail`] | the mails, and SES, which sends them |
 //! | [`start`] | the start of a function and its end |
 //! | [`http`] | request in, answer out |
-//! | [`stream`] | the changes of a table, batch by batch |
+//! | [`stream`], [`task`] | the changes of a table, batch by batch; events of other kinds |
 
 pub mod domain;
 pub mod error;
@@ -21,10 +28,21 @@ pub mod config;
 pub mod telemetry;
 
 pub mod auth;
+pub mod password;
 
+mod aws;
+mod cache;
+pub mod secrets;
 pub mod store;
+
+pub mod sign_in;
+
+pub mod oauth;
+
+pub mod mail;
 
 pub mod start;
 
 pub mod http;
 pub mod stream;
+pub mod task;

@@ -58,7 +58,8 @@ where
         let stream_record = record.get_mut("dynamodb").map(Value::take).unwrap_or_default();
         let sequence_number = stream_record.get("SequenceNumber").cloned().unwrap_or_default();
         let handled = match serde_json::from_value(stream_record).map_err(Error::internal) {
-            Ok(change) => handle(needs, change).await,
+            // On the heap: futures within futures become deeper than the compiler cares to look.
+            Ok(change) => Box::pin(handle(needs, change)).await,
             Err(unreadable) => Err(unreadable),
         };
         handled.map_err(|error| (sequence_number, error))?;

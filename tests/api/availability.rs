@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::shop::{Options, Shop, eventually, new_product, proxy::Refusal};
+use crate::shop::{Options, PRODUCTS, Shop, eventually, new_product, proxy::Refusal};
 
 /// The availability that lists show of a product.
 async fn listed(shop: &Shop, id: &str) -> Option<String> {
@@ -53,7 +53,7 @@ async fn deliver(shop: &Shop, records: &[Value]) -> Vec<String> {
 async fn by_hand() -> (Shop, String, Value) {
     let shop = Shop::start(Options { without_streams: true, ..Options::default() }).await;
     let product = shop.create(&new_product("by-hand")).await;
-    let stock = shop.item(&format!("PRODUCT#{}", product.id()), "ENTRY#STOCK");
+    let stock = shop.item(PRODUCTS, &format!("PRODUCT#{}", product.id()), "ENTRY#STOCK");
     (shop, product.id().to_owned(), stock)
 }
 
@@ -195,8 +195,8 @@ async fn i15_a_poison_record_holds_up_nothing_else() {
         })
     };
     shop.adjust(product.id(), -8).send().await.expect(201);
-    shop.put(poison("many"));
-    shop.put(poison("few"));
+    shop.write(PRODUCTS, poison("many"));
+    shop.write(PRODUCTS, poison("few"));
     shop.adjust(product.id(), -2).send().await.expect(201);
     becomes(&shop, product.id(), "out_of_stock").await;
     shop.log().wait_for(|line| line.program == "streams" && line.text.contains("parked")).await;

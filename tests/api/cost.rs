@@ -4,10 +4,15 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::shop::{
-    Answer, Request, Shop, changed, new_product,
-    proxy::Capacity::{self, Read, Write},
-    unique,
+use crate::{
+    oauth::{STOREFRONT_CLIENT, code_for, machine, page},
+    sessions::later,
+    shop::{
+        ADMIN, Answer, Person, Request, Shop, changed, new_product,
+        people::Session,
+        proxy::Capacity::{self, Read, Write},
+        unique,
+    },
 };
 
 /// Every call that the function makes for one request; nothing else asks it for anything meanwhile.
@@ -213,4 +218,173 @@ async fn the_availability_of_lists_costs_a_write_where_the_band_changes_and_noth
     watched.reached(2).await;
     let calls: Vec<_> = watched.observed().into_iter().map(|call| call.operation).collect();
     assert_eq!(calls, ["UpdateItem", "UpdateItem"]);
+}
+
+/// Sends it, and fails unless the function makes exactly these calls: those of a row at the same time, one row after the
+/// other.
+async fn assert_trips(shop: &Shop, function: &'static str, request: Request, rows: &[&[&str]]) -> Answer {
+    let watched = shop.any_call().by(function).observe();
+    let hold = |row: &[&str]| shop.any_call().by(function).times(row.len()).hold();
+    let mut rows_held = rows.iter().map(|row| (row.len(), hold(row)));
+    let mut held = rows_held.next();
+    let sent = tokio::spawn(request.send());
+    while let Some((count, calls)) = held {
+        // All of the row are on their way before the first of them is answered.
+        calls.reached(count).await;
+        held = rows_held.next();
+        calls.release();
+    }
+    let answer = sent.await.unwrap();
+    let mut calls = watched.observed().into_iter().map(|call| call.operation);
+    for row in rows {
+        let mut row_made: Vec<_> = calls.by_ref().take(row.len()).collect();
+        row_made.sort();
+        assert_eq!(row_made, *row, "{function} {answer:?}");
+    }
+    assert_eq!(calls.collect::<Vec<_>>(), Vec::<String>::new(), "more calls of {function}: {answer:?}");
+    answer
+}
+
+/// Counts the attempt at account and address, and reads what the password is checked by.
+const CHECK: &[&str] = &["GetItem", "UpdateItem", "UpdateItem"];
+/// Does what the password allows, and forgets the attempts.
+const DONE: &[&str] = &["BatchWriteItem", "TransactWriteItems", "UpdateItem"];
+
+#[tokio::test]
+async fn a_log_in_costs_two_round_trips_and_a_wrong_password_one() {
+    let (shop, _alone) = Shop::alone().await;
+    let person = shop.somebody().await;
+    shop.log_in(&person).send().await.expect(200);
+    assert_trips(&shop, "sessions-create", shop.log_in(&person), &[CHECK, DONE]).await.expect(200);
+    let wrong = shop.log_in_with(&person, "CANARY no such password");
+    assert_trips(&shop, "sessions-create", wrong, &[CHECK]).await.expect(401);
+    assert_trips(&shop, "sessions-create", shop.log_in(&Person::new()), &[CHECK]).await.expect(401);
+    let invalid = shop.post("/sessions").json(&json!({}));
+    let (answer, cost) = cost_of(&shop, "sessions-create", invalid).await;
+    answer.expect(422);
+    assert_eq!(cost, []);
+}
+
+#[tokio::test]
+async fn a_refresh_costs_one_round_trip_and_a_reuse_two() {
+    let (shop, _alone) = Shop::alone().await;
+    let first = shop.session(&shop.somebody().await).await;
+    shop.refresh("unknown").send().await.expect(400);
+    let refresh = |session: &Session| shop.refresh(&session.refresh_token);
+    let both: &[&str] = &["GetItem", "UpdateItem"];
+    let second = Session::of(&assert_trips(&shop, "oauth-token", refresh(&first), &[both]).await);
+    let (answer, mut cost) = cost_of(&shop, "oauth-token", refresh(&second)).await;
+    answer.expect(200);
+    cost.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(cost, calls([("GetItem", Some(Read(1.0))), ("UpdateItem", Some(Write(1.0)))]));
+    // The same again at once finds what was made of it.
+    assert_trips(&shop, "oauth-token", refresh(&second), &[both]).await.expect(200);
+    later(&shop, &second, 60);
+    assert_trips(&shop, "oauth-token", refresh(&first), &[both, &["UpdateItem"]]).await.expect(400);
+    // What was not made here is not asked for.
+    let (answer, cost) = cost_of(&shop, "oauth-token", shop.refresh(&"A".repeat(128))).await;
+    answer.expect(400);
+    assert_eq!(cost, []);
+}
+
+#[tokio::test]
+async fn registering_costs_one_write_whoever_asks() {
+    let (shop, _alone) = Shop::alone().await;
+    let person = shop.somebody().await;
+    for one in [&person, &Person::new()] {
+        let (answer, cost) = cost_of(&shop, "users-register", shop.register(one)).await;
+        answer.expect(202);
+        assert_eq!(cost, calls([("PutItem", Some(Write(1.0)))]));
+        let (answer, cost) = cost_of(&shop, "users-forgot-password", shop.forget_password(one)).await;
+        answer.expect(202);
+        assert_eq!(cost, calls([("PutItem", Some(Write(1.0)))]));
+    }
+}
+
+#[tokio::test]
+async fn answering_a_mail_costs_two_round_trips_or_three() {
+    let (shop, _alone) = Shop::alone().await;
+    let person = Person::new();
+    shop.register(&person).send().await.expect(202);
+    let token = shop.mailed_token(&person.email, "verify-email", 1).await;
+    assert_trips(&shop, "users-verify-email", shop.verify(&person, &token), &[CHECK, DONE]).await.expect(204);
+    shop.forget_password(&person).send().await.expect(202);
+    let token = shop.mailed_token(&person.email, "reset-password", 1).await;
+    let reset = shop.reset_password(&person, &token, &Person::new().password);
+    // The last one lifts what others did to the account.
+    let rows: [&[&str]; 3] = [&["BatchGetItem"], &["TransactWriteItems"], &["BatchWriteItem"]];
+    assert_trips(&shop, "users-reset-password", reset, &rows).await.expect(204);
+}
+
+#[tokio::test]
+async fn what_people_do_with_their_account_costs_a_read_and_a_write() {
+    let (shop, _alone) = Shop::alone().await;
+    let person = shop.somebody().await;
+    let session = shop.session(&person).await;
+    let own = |request: Request| request.bearer(&session.access_token).from(&person.address);
+    assert_trips(&shop, "profile-get", own(shop.get("/users/me")), &[&["GetItem"]]).await.expect(200);
+    let patch = own(shop.patch("/users/me").if_match("*").json(&json!({"name": "CANARY Jane"})));
+    assert_trips(&shop, "profile-update", patch, &[&["GetItem"], &["TransactWriteItems"]]).await.expect(200);
+    let renewed = Person::new().password;
+    let put = json!({"current_password": person.password, "new_password": renewed});
+    let put = own(shop.put("/users/me/password").json(&put));
+    assert_trips(&shop, "profile-password", put, &[&["GetItem"], CHECK, DONE]).await.expect(204);
+    let rows: [&[&str]; 2] = [&["GetItem"], &["TransactWriteItems"]];
+    assert_trips(&shop, "sessions-delete", own(shop.delete("/sessions")), &rows).await.expect(204);
+}
+
+#[tokio::test]
+async fn what_the_staff_does_with_users_costs_as_much() {
+    let (shop, _alone) = Shop::alone().await;
+    let person = shop.somebody().await;
+    let id = shop.user(&person).await.id().to_owned();
+    let path = format!("/users/{id}");
+    let list = shop.get("/users").scoped("users:read");
+    assert_trips(&shop, "users-list", list, &[&["Query"]]).await.expect(200);
+    let get = shop.get(&path).scoped("users:read");
+    assert_trips(&shop, "users-get", get, &[&["GetItem"]]).await.expect(200);
+    let patch = shop.patch(&path).scoped("users:write").if_match("*").json(&json!({"role": "staff"}));
+    let rows: [&[&str]; 2] = [&["GetItem"], &["TransactWriteItems"]];
+    assert_trips(&shop, "users-update", patch.clone(), &rows).await.expect(200);
+    // What is so already is not written.
+    assert_trips(&shop, "users-update", patch, &[&["GetItem"]]).await.expect(200);
+}
+
+#[tokio::test]
+async fn oauth_costs_what_it_must() {
+    let (shop, _alone) = Shop::alone().await;
+    let person = shop.somebody().await;
+    for path in [
+        &*STOREFRONT_CLIENT.path(None),
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+        "/.well-known/jwks.json",
+    ] {
+        shop.get(path).send().await.expect(200);
+        let watched = shop.any_call().observe();
+        shop.get(path).send().await.expect(200);
+        let functions = ["oauth-authorize", "oauth-metadata", "oauth-jwks"];
+        let made = watched.observed().into_iter().filter(|call| functions.contains(&&*call.function)).count();
+        assert_eq!(made, 0, "{path}");
+    }
+    let form = page(&shop, &STOREFRONT_CLIENT).await;
+    let submit = form.submit(&shop, &person.email, &person.password, true).from(&person.address);
+    assert_trips(&shop, "oauth-authorize", submit, &[CHECK, DONE]).await.expect(303);
+    let code = code_for(&shop, &STOREFRONT_CLIENT, &person).await;
+    let rows: [&[&str]; 2] = [&["GetItem"], &["TransactWriteItems"]];
+    let tokens = assert_trips(&shop, "oauth-token", STOREFRONT_CLIENT.exchange(&shop, &code), &rows).await;
+    let revoke = [("token", tokens["refresh_token"].as_str().unwrap()), ("client_id", "storefront")];
+    let revoke = shop.post("/oauth/revoke").form(&revoke);
+    assert_trips(&shop, "oauth-revoke", revoke, &[&["UpdateItem"]]).await.expect(200);
+
+    let (id, secret) = machine(&shop, "inventory:read").await;
+    let fields = [("grant_type", "client_credentials"), ("client_id", &*id), ("client_secret", &*secret)];
+    assert_trips(&shop, "oauth-token", shop.token_request(&fields), &[&["GetItem"]]).await.expect(200);
+    let new = json!({"name": "Warehouse", "scope": "inventory:read"});
+    let create = shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key")).json(&new);
+    assert_trips(&shop, "oauth-clients-create", create, &[&["TransactWriteItems"]]).await.expect(201);
+    let list = shop.get("/oauth/clients").scoped(ADMIN);
+    assert_trips(&shop, "oauth-clients-list", list, &[&["Query"]]).await.expect(200);
+    let delete = shop.delete(&format!("/oauth/clients/{id}")).scoped(ADMIN);
+    assert_trips(&shop, "oauth-clients-delete", delete, &[&["GetItem"], &["DeleteItem"]]).await.expect(204);
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::shop::{
-    Options, Request, Shop, changed, new_product,
+    Options, PRODUCTS, Request, Shop, changed, new_product,
     proxy::{Refusal, items_of, refusals},
     unique,
 };
@@ -138,9 +138,9 @@ async fn i18_an_item_that_cannot_be_read_is_500_and_stays_in_the_house() {
     let shop = Shop::start(Options { without_streams: true, ..Options::default() }).await;
     let product = shop.create(&new_product("broken")).await;
     let (id, key) = (product.id(), format!("PRODUCT#{}", product.id()));
-    let mut stock = shop.item(&key, "ENTRY#STOCK");
+    let mut stock = shop.item(PRODUCTS, &key, "ENTRY#STOCK");
     stock["available"] = json!({"S": "PLANTED"});
-    shop.put(stock);
+    shop.write(PRODUCTS, stock);
     let path = format!("/products/{id}");
     let requests = [
         shop.get(&path),
@@ -382,9 +382,9 @@ async fn kill_at_its_write(shop: &Shop, victim: &Victim, committed: bool) {
 async fn i17_a_write_cut_down_before_its_commit_has_not_happened_and_can_be_asked_again() {
     let shop = Shop::start(Options { without_streams: true, ..Options::default() }).await;
     for victim in victims(&shop).await {
-        let before = shop.items();
+        let before = shop.items(PRODUCTS);
         kill_at_its_write(&shop, &victim, false).await;
-        assert_eq!(shop.items(), before, "{}", victim.function);
+        assert_eq!(shop.items(PRODUCTS), before, "{}", victim.function);
         shop.open(victim.function, 1).await;
         let answer = victim.request.send().await;
         assert!(answer.status < 300 && !answer.is_replayed(), "{answer:?}");

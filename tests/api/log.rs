@@ -1,8 +1,12 @@
 use std::{collections::BTreeSet, process::Command};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
-use crate::shop::{Answer, Shop, new_product, process, proxy::refusals, unique};
+use crate::{
+    oauth::{STOREFRONT_CLIENT, code_for, machine},
+    shop::{Answer, Options, Person, Shop, new_product, process, proxy::refusals, unique},
+};
 
 /// The line that a function has printed of a request.
 async fn line_of(shop: &Shop, answer: &Answer) -> Value {
@@ -146,6 +150,67 @@ async fn i23_nothing_that_a_client_sent_appears_in_the_log() {
 }
 
 #[tokio::test]
+async fn i23_no_token_code_secret_or_address_appears_in_the_log() {
+    let shop = Shop::start(Options::default()).await;
+    let (person, applicant) = (shop.somebody().await, Person::new());
+    let session = shop.session(&person).await;
+    let (id, secret) = machine(&shop, "inventory:read").await;
+    shop.register(&applicant).send().await.expect(202);
+    shop.forget_password(&person).send().await.expect(202);
+    let verify = shop.mailed_token(&applicant.email, "verify-email", 1).await;
+    let reset = shop.mailed_token(&person.email, "reset-password", 1).await;
+    let code = code_for(&shop, &STOREFRONT_CLIENT, &person).await;
+    let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{id}:{secret}")));
+    let patch = json!({"name": person.name, "phone": "+49 30 555 0199", "addresses": []});
+    let requests = || {
+        vec![
+            shop.log_in(&person),
+            shop.log_in_with(&person, "CANARY wrong"),
+            shop.refresh(&session.refresh_token),
+            shop.token_request(&[("grant_type", "client_credentials")]).header("authorization", &basic),
+            shop.get(&STOREFRONT_CLIENT.path(Some(("state", Some("CANARY state"))))),
+            shop.get(&STOREFRONT_CLIENT.path(Some(("client_id", Some("CANARY"))))),
+            shop.get("/users").query("email", &person.email).scoped("users:read"),
+            shop.get("/users").query("email", "CANARY").scoped("users:read"),
+            shop.patch("/users/me").bearer(&session.access_token).if_match("*").json(&patch),
+            shop.get("/users/me").bearer(&session.access_token),
+            shop.post("/oauth/revoke").form(&[("token", &session.refresh_token), ("client_id", "CANARY")]),
+            shop.verify(&applicant, &verify),
+            shop.reset_password(&person, &reset, &Person::new().password),
+            STOREFRONT_CLIENT.exchange(&shop, &code),
+        ]
+    };
+    // Through failures below, which are logged with their cause, and without.
+    for (_, refusal) in refusals().into_iter().step_by(3) {
+        let _fault = shop.any_call().answer(refusal);
+        for request in requests() {
+            line_of(&shop, &request.send().await).await;
+        }
+    }
+    shop.remove(crate::shop::USERS, |item| item["pk"]["S"].as_str().unwrap().starts_with('A'));
+    for request in requests() {
+        line_of(&shop, &request.send().await).await;
+    }
+    shop.log().assert_clean();
+    let secrets = [
+        &*session.refresh_token,
+        &secret,
+        &basic,
+        &verify,
+        &reset,
+        &code,
+        &person.address,
+        "555 0199",
+        "$argon2",
+    ];
+    let functions = process::functions();
+    let told = shop.log().lines(|line| {
+        functions.contains(&line.program) && secrets.iter().any(|secret| line.text.contains(secret))
+    });
+    assert!(told.is_empty(), "{told:#?}");
+}
+
+#[tokio::test]
 async fn every_line_that_a_function_prints_is_json() {
     let shop = Shop::shared().await;
     let answer = shop.get("/products").send().await;
@@ -182,6 +247,7 @@ fn a_function_without_its_variables_names_the_first_that_is_missing_and_ends() {
         }
         let run = Command::new(binaries.join(&function)).env_clear().envs(variables).output().unwrap();
         let printed = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
-        assert!(!run.status.success() && printed.contains("_TABLE"), "{function}: {printed}");
+        let named = ["_TABLE", "_SECRET", "_URL"].iter().any(|end| printed.contains(end));
+        assert!(!run.status.success() && named, "{function}: {printed}");
     }
 }

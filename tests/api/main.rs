@@ -15,14 +15,24 @@ mod inventory;
 mod products;
 mod products_list;
 
+mod lists;
+mod oauth;
+mod sessions;
+mod users;
+
 mod availability;
 mod events;
 
 mod access;
 mod refusals;
+mod tokens;
 
 mod cost;
 mod faults;
+mod keys;
+mod limits;
 mod log;
+mod mail;
 mod once;
+mod outages;
 mod races;

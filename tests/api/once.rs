@@ -1,7 +1,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::shop::{Answer, Request, STAFF, Shop, changed, new_product, unique, unique_user};
+use crate::shop::{ADMIN, Answer, Request, STAFF, Shop, USERS, changed, new_product, unique, unique_user};
 
 /// Fails where an answer is not the same again, marked as such.
 #[track_caller]
@@ -272,4 +272,105 @@ async fn keys_that_differ_in_one_character_or_case_are_other_keys() {
         assert!(!shop.adjust(product.id(), 1).key(key).send().await.expect(201).is_replayed());
     }
     assert_eq!(shop.inventory(product.id()).await["on_hand"], keys.len());
+}
+
+/// All clients of that name, as the list has them.
+async fn clients_named(shop: &Shop, name: &str) -> Vec<Value> {
+    let all = shop.walk(shop.get("/oauth/clients").scoped(ADMIN).query("limit", 100)).await;
+    all.into_iter().filter(|client| client["name"] == name).collect()
+}
+
+fn new_client(name: &str) -> Value {
+    json!({"name": name, "scope": "inventory:read orders:read"})
+}
+
+#[tokio::test]
+async fn i04_a_repeated_registration_of_a_client_has_one_effect_and_the_same_answer_with_its_secret() {
+    let shop = Shop::shared().await;
+    let name = unique("client");
+    let request = shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key"));
+    let first = request.clone().json(&new_client(&name)).send().await.expect(201);
+    assert!(!first.is_replayed() && first["client_secret"].is_string());
+    for _ in 0..3 {
+        assert_replays(&first, &request.clone().json(&new_client(&name)).send().await);
+    }
+    let pretty = serde_json::to_string_pretty(&new_client(&name)).unwrap();
+    assert_replays(&first, &request.clone().body("application/json", pretty).send().await);
+    assert_eq!(clients_named(&shop, &name).await.len(), 1);
+    // What is kept of the answer has no secret in it.
+    let secret = first["client_secret"].as_str().unwrap();
+    assert!(!json!(shop.items(USERS)).to_string().contains(secret));
+    // Although it is gone since.
+    let path = format!("/oauth/clients/{}", first["client_id"].as_str().unwrap());
+    shop.delete(&path).scoped(ADMIN).send().await.expect(204);
+    assert_replays(&first, &request.json(&new_client(&name)).send().await);
+    assert_eq!(clients_named(&shop, &name).await.len(), 0);
+
+    let app = json!({"name": name, "scope": "profile:read", "redirect_uris": ["https://parcels.test/"]});
+    let request = shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key")).json(&app);
+    let first = request.clone().send().await.expect(201);
+    assert!(first["client_secret"].is_null());
+    assert_replays(&first, &request.send().await);
+}
+
+#[tokio::test]
+async fn i04_sixteen_twins_and_lost_answers_register_one_client() {
+    let shop = Shop::with(&[("oauth-clients-create", 16), ("oauth-clients-list", 1)]).await;
+    let name = unique("client");
+    let request = shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key")).json(&new_client(&name));
+    let start = shop.calls("TransactWriteItems").about(&name).hold();
+    let twins = join_all((0..16).map(|_| request.clone().send()));
+    let (answers, ()) = tokio::join!(twins, async {
+        start.reached(16).await;
+        start.release();
+    });
+    assert_one_effect(&answers);
+    drop(start);
+    let name = unique("client");
+    let request = shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key")).json(&new_client(&name));
+    let lost = shop.calls("TransactWriteItems").about(&name).lose_answer();
+    request.clone().send().await.expect_problem(503, "temporarily_unavailable");
+    drop(lost);
+    let found = request.clone().send().await.expect(201);
+    assert!(found.is_replayed() && found["client_secret"].is_string());
+    assert_replays(&found, &request.send().await);
+    assert_eq!(clients_named(&shop, &name).await.len(), 1);
+}
+
+#[tokio::test]
+async fn i05_the_same_key_for_another_client_is_refused_without_effect() {
+    let shop = Shop::shared().await;
+    let name = unique("client");
+    let request = shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key"));
+    request.clone().json(&new_client(&name)).send().await.expect(201);
+    let other = unique("client");
+    for change in [
+        json!({"name": other}),
+        json!({"name": other, "scope": "inventory:read"}),
+        json!({"scope": "orders:read inventory:read users:read"}),
+        json!({"scope": "profile:read", "redirect_uris": ["https://parcels.test/"]}),
+    ] {
+        let refused = request.clone().json(&changed(new_client(&name), change)).send().await;
+        refused.expect_problem(422, "idempotency_key_reused");
+    }
+    assert_eq!((clients_named(&shop, &name).await.len(), clients_named(&shop, &other).await.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn i06_the_key_of_another_shows_no_secret() {
+    let shop = Shop::shared().await;
+    let (key, name) = (unique("key"), unique("client"));
+    let create = |user: &str, scope: &str| {
+        shop.post("/oauth/clients").caller(user, scope).key(&key).json(&new_client(&name))
+    };
+    let (alice, bob) = (unique_user(), unique_user());
+    let of_alice = create(&alice, ADMIN).send().await.expect(201);
+    let of_bob = create(&bob, ADMIN).send().await.expect(201);
+    assert!(!of_bob.is_replayed());
+    assert_ne!(of_bob["client_id"], of_alice["client_id"]);
+    assert_ne!(of_bob["client_secret"], of_alice["client_secret"]);
+    create(&alice, STAFF).send().await.expect_problem(403, "insufficient_scope");
+    assert_replays(&of_alice, &create(&alice, ADMIN).send().await);
+    let bare = shop.post("/oauth/clients").scoped(ADMIN).json(&new_client(&name)).send().await;
+    bare.expect_problem(400, "idempotency_key_required");
 }

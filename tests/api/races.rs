@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::shop::{Answer, Shop, changed, new_product, unique};
+use crate::shop::{Answer, Options, Person, Shop, USERS, changed, new_product, proxy::Refusal, unique};
 
 fn count(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
@@ -182,10 +182,7 @@ async fn a_writer_who_meets_another_is_tried_again_and_gets_through() {
     let product = shop.create_stocked("meets", 5).await;
     let path = format!("/products/{}", product.id());
     let met = |times| {
-        shop.calls("TransactWriteItems")
-            .about(product.id())
-            .times(times)
-            .answer_with(crate::shop::proxy::Refusal::conflict())
+        shop.calls("TransactWriteItems").about(product.id()).times(times).answer_with(Refusal::conflict())
     };
     let conflicts = met(2);
     shop.adjust(product.id(), 1).send().await.expect(201);
@@ -198,4 +195,162 @@ async fn a_writer_who_meets_another_is_tried_again_and_gets_through() {
     let conflicts = met(2);
     shop.delete(&path).staff().if_match("*").send().await.expect(204);
     assert_eq!(conflicts.hits(), 2);
+}
+
+/// A shop whose functions of accounts have many instances, and nothing else.
+async fn crowded(function: &'static str) -> Shop {
+    let mut instances = vec![
+        ("users-register", 2),
+        ("users-verify-email", 2),
+        ("users-forgot-password", 1),
+        ("users-reset-password", 1),
+        ("sessions-create", 1),
+        ("mail-send", 1),
+        ("users-list", 1),
+        ("users-get", 1),
+    ];
+    instances.retain(|(name, _)| *name != function);
+    instances.push((function, 16));
+    Shop::with(&instances).await
+}
+
+#[tokio::test]
+async fn i20_of_sixty_four_racers_on_one_e_mail_one_opens_an_account() {
+    let shop = crowded("users-verify-email").await;
+    let email = Person::new().email;
+    // Four people want it, each with a password and a name of their own; the mailbox gets a mail for each.
+    let people: Vec<Person> = (0..4)
+        .map(|n| Person { email: email.clone(), name: format!("CANARY Jane {n}"), ..Person::new() })
+        .collect();
+    let asked = join_all(people.iter().map(|person| shop.register(person).send())).await;
+    assert_eq!(count(&asked, 202), 4);
+    let mut racers = Vec::new();
+    for number in 1..=4 {
+        let token = shop.mailed_token(&email, "verify-email", number).await;
+        // Whose it is, only the password tells: it is tried without haste, and costs attempts.
+        racers.extend(people.iter().cloned().map(|person| (person, token.clone())));
+    }
+    // Attempts are not what this is about.
+    let uncounted = Refusal { status: 200, body: "{}".to_owned() };
+    let _uncounted = shop.calls("UpdateItem").by("users-verify-email").answer(uncounted);
+    let start = shop.calls("TransactWriteItems").by("users-verify-email").times(16).hold();
+    let racing = racers.iter().cycle().take(64).map(|(person, token)| shop.verify(person, token).send());
+    let (answers, ()) = tokio::join!(join_all(racing), async {
+        // Of four times four, one fits each token.
+        start.reached(16).await;
+        start.release();
+    });
+    assert_eq!((count(&answers, 204), count(&answers, 410) + count(&answers, 401)), (1, 63), "{answers:#?}");
+    let items = shop.items(USERS);
+    let of_kind = |kind: &str| {
+        items.iter().filter(|item| item["sk"]["S"] == kind && item.to_string().contains(&email)).count()
+    };
+    assert_eq!((of_kind("LOGIN"), of_kind("PROFILE")), (1, 1));
+    // The one whose password it is, is whose name it has.
+    let listed = shop.get("/users").query("email", &email).scoped("users:read").send().await.expect(200);
+    let owner = people.iter().find(|person| listed.items()[0]["name"] == person.name).unwrap();
+    shop.log_in(owner).send().await.expect(200);
+    for loser in people.iter().filter(|person| person.name != owner.name) {
+        shop.log_in(loser).send().await.expect_problem(401, "invalid_credentials");
+    }
+}
+
+#[tokio::test]
+async fn i20_sixty_four_who_register_one_e_mail_at_once_get_one_answer() {
+    let shop = crowded("users-register").await;
+    let email = Person::new().email;
+    let people: Vec<Person> = (0..64).map(|_| Person { email: email.clone(), ..Person::new() }).collect();
+    let answers = join_all(people.iter().map(|person| shop.register(person).send())).await;
+    assert_eq!(count(&answers, 202), 64);
+    shop.mailed_token(&email, "verify-email", 5).await;
+    assert!(shop.items(USERS).iter().all(|item| item["sk"]["S"] != "LOGIN"));
+}
+
+#[tokio::test]
+async fn of_sixty_four_racers_on_one_reset_one_sets_the_password() {
+    let shop = crowded("users-reset-password").await;
+    let person = shop.somebody().await;
+    shop.forget_password(&person).send().await.expect(202);
+    let token = shop.mailed_token(&person.email, "reset-password", 1).await;
+    let passwords: Vec<String> = (0..64).map(|_| Person::new().password).collect();
+    let start = shop.calls("TransactWriteItems").by("users-reset-password").times(16).hold();
+    let racing = passwords.iter().map(|password| shop.reset_password(&person, &token, password).send());
+    let (answers, ()) = tokio::join!(join_all(racing), async {
+        start.reached(16).await;
+        start.release();
+    });
+    assert_eq!((count(&answers, 204), count(&answers, 410)), (1, 63), "{answers:#?}");
+    let winner = answers.iter().position(|answer| answer.status == 204).unwrap();
+    shop.log_in_with(&person, &passwords[winner]).send().await.expect(200);
+    let loser = (winner + 1) % 64;
+    shop.log_in_with(&person, &passwords[loser]).send().await.expect_problem(401, "invalid_credentials");
+    shop.log_in(&person).send().await.expect_problem(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn i13_of_those_who_change_one_version_of_an_account_one_wins() {
+    let shop = Shop::start(Options { instances: vec![("profile-update", 6)], ..Options::default() }).await;
+    let person = shop.somebody().await;
+    let session = shop.session(&person).await;
+    let before = shop.user(&person).await;
+    // Its owner and the staff at once, all of whom have read the same version.
+    let start = shop.any_call().about("ConditionExpression").about(&session.user).hold();
+    let own = (0..6).map(|n| {
+        let patch = json!({"name": format!("CANARY Jane {n}"), "phone": format!("+49 30 {n}{n}{n}")});
+        shop.patch("/users/me").bearer(&session.access_token).if_match(before.etag()).json(&patch)
+    });
+    let staff = ["staff", "admin"].into_iter().map(|role| {
+        let path = format!("/users/{}", session.user);
+        shop.patch(&path).scoped("users:write").if_match(before.etag()).json(&json!({"role": role}))
+    });
+    let writers = join_all(own.chain(staff).map(|request| request.send()));
+    let (answers, ()) = tokio::join!(writers, async {
+        start.reached(8).await;
+        start.release();
+    });
+    assert_eq!((count(&answers, 200), count(&answers, 412)), (1, 7), "{answers:#?}");
+    let after = shop.user(&person).await;
+    assert_eq!(after.json, answers.iter().find(|answer| answer.status == 200).unwrap().json);
+    assert_eq!((before.etag(), after.etag()), ("\"1\"", "\"2\""));
+}
+
+#[tokio::test]
+async fn i13_no_change_of_an_account_is_lost_among_those_who_read_again() {
+    let shop = Shop::shared().await;
+    let person = shop.somebody().await;
+    let session = shop.session(&person).await;
+    let path = format!("/users/{}", session.user);
+    let owner = async |n: usize| {
+        loop {
+            let read = shop.get("/users/me").bearer(&session.access_token).send().await.expect(200);
+            let mut addresses = read["addresses"].as_array().unwrap().clone();
+            addresses.push(json!({
+                "name": "CANARY Jane", "line1": format!("CANARY Lane {n}"), "city": "Berlin",
+                "postal_code": "10969", "country": "DE",
+            }));
+            let patch = shop.patch("/users/me").bearer(&session.access_token).if_match(read.etag());
+            let answer = patch.json(&json!({"addresses": addresses})).send().await;
+            match answer.status {
+                200 => return,
+                _ => drop(answer.expect_problem(412, "stale_version")),
+            }
+        }
+    };
+    let staff = async {
+        for role in ["staff", "admin", "staff", "customer"] {
+            loop {
+                let read = shop.get(&path).scoped("users:read").send().await.expect(200);
+                let patch = shop.patch(&path).scoped("users:write").if_match(read.etag());
+                let answer = patch.json(&json!({"role": role})).send().await;
+                match answer.status {
+                    200 => break,
+                    _ => drop(answer.expect_problem(412, "stale_version")),
+                }
+            }
+        }
+    };
+    tokio::join!(join_all((0..8).map(owner)), staff);
+    let read = shop.user(&person).await;
+    assert_eq!((read["addresses"].as_array().unwrap().len(), read.etag()), (8, "\"13\""));
+    assert_eq!(read["role"], "customer");
 }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::shop::{Shop, changed, new_product, unique};
+use crate::shop::{ADMIN, Person, Request, Shop, changed, new_product, unique};
 
 #[tokio::test]
 async fn every_invalid_field_of_a_new_product_is_named() {
@@ -334,7 +334,7 @@ async fn the_first_thing_that_is_wrong_decides() {
     let product = shop.create(&new_product("order")).await;
     let path = format!("/products/{}", product.id());
     let nobody = "/products/prod_01jd8x2m9q5w3r7t1v6y4z0abc";
-    let garbage = |request: crate::shop::Request| request.body("text/plain", vec![b'{'; 70_000]);
+    let garbage = |request: Request| request.body("text/plain", vec![b'{'; 70_000]);
 
     // Who is calling, before all else.
     garbage(shop.patch("/products/x")).send().await.expect_problem(401, "token_required");
@@ -367,4 +367,325 @@ async fn the_first_thing_that_is_wrong_decides() {
     // What is asked for, before whether it is there.
     let request = shop.post(&format!("{nobody}/inventory/adjustments")).staff().key(&unique("key"));
     request.json(&json!({})).send().await.expect(422);
+}
+
+/// Bodies that are refused, each with what is wrong: the field, its value and the code.
+async fn refuse(request: impl Fn() -> Request, good: &Value, cases: &[(&str, Value, &str)]) {
+    for (field, value, code) in cases {
+        let mut body = good.clone();
+        body[*field] = value.clone();
+        request().json(&body).send().await.expect_invalid(&[(&format!("/{field}"), code)]);
+    }
+    for field in good.as_object().unwrap().keys() {
+        let missing = changed(good.clone(), json!({field: null}));
+        request().json(&missing).send().await.expect_invalid(&[(&format!("/{field}"), "required")]);
+        let mut null = good.clone();
+        null[field] = Value::Null;
+        request().json(&null).send().await.expect_invalid(&[(&format!("/{field}"), "invalid_type")]);
+    }
+    for (name, value) in
+        [("id", json!("usr_1")), ("pk", json!("USER#1")), ("", json!(1)), ("__proto__", json!({}))]
+    {
+        let mut more = good.clone();
+        more[name] = value;
+        request().json(&more).send().await.expect_invalid(&[(&format!("/{name}"), "unknown_field")]);
+    }
+    for body in [json!([]), json!("text"), json!(null), json!(5)] {
+        request().json(&body).send().await.expect_invalid(&[("", "invalid_type")]);
+    }
+    request().body("application/json", "{").send().await.expect_problem(400, "malformed_json");
+    request().body("application/json", "").send().await.expect_problem(400, "malformed_json");
+    request().body("text/plain", good.to_string()).send().await.expect_problem(415, "unsupported_media_type");
+    let form = request().form(&[("email", "jane@canary.test")]).send().await;
+    form.expect_problem(415, "unsupported_media_type");
+    request().body("application/json", vec![b' '; 70_000]).send().await.expect_problem(413, "body_too_large");
+}
+
+/// E-mail addresses that are none.
+fn no_emails() -> Vec<(&'static str, Value, &'static str)> {
+    let long = |local: usize, domain: usize| format!("{}@{}.test", "a".repeat(local), "b".repeat(domain));
+    let texts = [
+        "",
+        " ",
+        "@",
+        "jane",
+        "jane@",
+        "@canary.test",
+        "jane@canary",
+        "jane@@canary.test",
+        "jane@canary.test@x.test",
+        "jane doe@canary.test",
+        " jane@canary.test",
+        "jane@canary.test ",
+        "jane@canary..test",
+        "jane@.canary.test",
+        "jane@canary.test.",
+        "jane@-canary.test",
+        "jane@canary-.test",
+        "jane@can ary.test",
+        "jane@canary.test\n",
+        "jane@canary.test\u{0}",
+        "j\u{e4}ne@canary.test",
+        "jane@c\u{430}nary.test",
+        "Jane <jane@canary.test>",
+        "jane@canary.test,joe@canary.test",
+        "jane@canary.test;joe@canary.test",
+        "\"jane\"@canary.test",
+        "jane@[127.0.0.1]",
+        "jane\r\nBcc: joe@canary.test",
+        "(jane)@canary.test",
+        "jane#LOGIN",
+    ];
+    let mut cases: Vec<_> = texts.into_iter().map(|text| ("email", json!(text), "invalid_format")).collect();
+    cases.extend([
+        ("email", json!(long(65, 10)), "invalid_format"),
+        ("email", json!(long(10, 64)), "invalid_format"),
+        ("email", json!(long(60, 250)), "too_long"),
+        ("email", json!("a".repeat(60_000)), "too_long"),
+        ("email", json!(5), "invalid_type"),
+        ("email", json!(true), "invalid_type"),
+        ("email", json!(["jane@canary.test"]), "invalid_type"),
+        ("email", json!({"address": "jane@canary.test"}), "invalid_type"),
+    ]);
+    cases
+}
+
+/// Passwords that nobody may choose. What is common or personal is tested with the filter itself.
+fn bad_passwords(field: &'static str) -> Vec<(&'static str, Value, &'static str)> {
+    vec![
+        (field, json!(""), "too_short"),
+        (field, json!("CANARY-qz7Kd0v"), "too_short"),
+        (field, json!("🏺".repeat(14)), "too_short"),
+        (field, json!(format!("CANARY-{}", "qz7Kd0vWx3L".repeat(12))), "too_long"),
+        (field, json!("a".repeat(20)), "repetitive_password"),
+        (field, json!("passwordpassword"), "common_password"),
+        (field, json!(5), "invalid_type"),
+        (field, json!(["CANARY-qz7Kd0vWx3Lp9TjR"]), "invalid_type"),
+        (field, json!({}), "invalid_type"),
+        (field, json!(false), "invalid_type"),
+    ]
+}
+
+#[tokio::test]
+async fn every_invalid_field_of_a_registration_is_named() {
+    let shop = Shop::shared().await;
+    let person = Person::new();
+    let good = json!({"email": person.email, "password": person.password, "name": person.name});
+    let names = [
+        ("name", json!(""), "too_short"),
+        ("name", json!("   "), "too_short"),
+        ("name", json!("🏺".repeat(101)), "too_long"),
+        ("name", json!("two\nlines"), "invalid_format"),
+        ("name", json!("nul\u{0}"), "invalid_format"),
+        ("name", json!(5), "invalid_type"),
+        ("name", json!({"first": "Jane"}), "invalid_type"),
+    ];
+    let cases = [no_emails(), bad_passwords("password"), names.to_vec()].concat();
+    refuse(|| shop.post("/users"), &good, &cases).await;
+    let all = json!({"email": "jane", "password": "short", "name": "", "role": "admin"});
+    shop.post("/users").json(&all).send().await.expect_invalid(&[
+        ("/email", "invalid_format"),
+        ("/password", "too_short"),
+        ("/name", "too_short"),
+        ("/role", "unknown_field"),
+    ]);
+    let personal = changed(good, json!({"password": person.email}));
+    shop.post("/users").json(&personal).send().await.expect_invalid(&[("/password", "personal_password")]);
+    assert!(shop.mailbox().sent_to(&person.email).is_empty());
+}
+
+#[tokio::test]
+async fn every_invalid_field_of_a_log_in_is_named() {
+    let shop = Shop::shared().await;
+    let good = json!({"email": Person::new().email, "password": Person::new().password});
+    let passwords = [
+        ("password", json!(5), "invalid_type"),
+        ("password", json!(["x"]), "invalid_type"),
+        ("password", json!({"$ne": null}), "invalid_type"),
+    ];
+    refuse(|| shop.post("/sessions"), &good, &[no_emails(), passwords.to_vec()].concat()).await;
+}
+
+#[tokio::test]
+async fn every_invalid_field_of_what_a_mail_is_answered_with_is_named() {
+    let shop = Shop::shared().await;
+    let (registered, person) = (Person::new(), shop.somebody().await);
+    shop.register(&registered).send().await.expect(202);
+    let token = shop.mailed_token(&registered.email, "verify-email", 1).await;
+    let tokens = [
+        ("token", json!(""), "invalid_format"),
+        ("token", json!("x"), "invalid_format"),
+        ("token", json!("x".repeat(60_000)), "invalid_format"),
+        ("token", json!("🏺"), "invalid_format"),
+        ("token", json!(5), "invalid_type"),
+        ("token", json!([token]), "invalid_type"),
+    ];
+    let good = json!({"token": token, "password": registered.password});
+    let passwords = [("password", json!(5), "invalid_type"), ("password", json!([]), "invalid_type")];
+    let cases = [&tokens[..], &passwords].concat();
+    refuse(|| shop.post("/users/verify-email"), &good, &cases).await;
+    shop.verify(&registered, &token).send().await.expect(204);
+
+    refuse(|| shop.post("/users/password-reset"), &json!({"email": person.email}), &no_emails()).await;
+    shop.forget_password(&person).send().await.expect(202);
+    let token = shop.mailed_token(&person.email, "reset-password", 1).await;
+    let good = json!({"token": token, "new_password": Person::new().password});
+    let cases = [&tokens[..], &bad_passwords("new_password")].concat();
+    refuse(|| shop.post("/users/password-reset/confirm"), &good, &cases).await;
+    // Whatever was refused, the mail is good still.
+    shop.reset_password(&person, &token, &Person::new().password).send().await.expect(204);
+}
+
+#[tokio::test]
+async fn every_invalid_field_of_a_new_password_is_named() {
+    let shop = Shop::shared().await;
+    let person = shop.somebody().await;
+    let session = shop.session(&person).await;
+    let good = json!({"current_password": person.password, "new_password": Person::new().password});
+    let currents =
+        [("current_password", json!(5), "invalid_type"), ("current_password", json!({}), "invalid_type")];
+    let cases = [&currents[..], &bad_passwords("new_password")].concat();
+    refuse(|| shop.put("/users/me/password").bearer(&session.access_token), &good, &cases).await;
+    let personal = json!({"current_password": person.password, "new_password": person.email});
+    let put = shop.put("/users/me/password").bearer(&session.access_token).json(&personal).send().await;
+    put.expect_invalid(&[("/new_password", "personal_password")]);
+    let good = json!({"password": person.password});
+    let passwords = [("password", json!(5), "invalid_type"), ("password", json!([]), "invalid_type")];
+    refuse(|| shop.post("/users/me/delete").bearer(&session.access_token), &good, &passwords).await;
+    shop.log_in(&person).send().await.expect(200);
+}
+
+#[tokio::test]
+async fn every_invalid_field_of_a_profile_is_named() {
+    let shop = Shop::shared().await;
+    let session = shop.session(&shop.somebody().await).await;
+    let patch =
+        |patch: Value| shop.patch("/users/me").bearer(&session.access_token).if_match("*").json(&patch);
+    let x = |count: usize| "x".repeat(count);
+    let address = json!({
+        "name": "CANARY Jane", "line1": "CANARY Lane 7", "city": "Berlin", "postal_code": "10969", "country": "DE",
+    });
+    let cases: Vec<(Value, &str, &str)> = vec![
+        (json!({"name": null}), "/name", "required"),
+        (json!({"name": ""}), "/name", "too_short"),
+        (json!({"name": x(101)}), "/name", "too_long"),
+        (json!({"name": "two\nlines"}), "/name", "invalid_format"),
+        (json!({"name": 5}), "/name", "invalid_type"),
+        (json!({"phone": ""}), "/phone", "too_short"),
+        (json!({"phone": "12"}), "/phone", "too_short"),
+        (json!({"phone": "1".repeat(31)}), "/phone", "too_long"),
+        (json!({"phone": "1234567890123456"}), "/phone", "invalid_format"),
+        (json!({"phone": "call me"}), "/phone", "invalid_format"),
+        (json!({"phone": "+49+30"}), "/phone", "invalid_format"),
+        (json!({"phone": "\u{661}\u{662}\u{663}"}), "/phone", "invalid_format"),
+        (json!({"phone": "12\n34"}), "/phone", "invalid_format"),
+        (json!({"phone": 49_301_234_567_i64}), "/phone", "invalid_type"),
+        (json!({"addresses": {}}), "/addresses", "invalid_type"),
+        (json!({"addresses": vec![address.clone(); 21]}), "/addresses", "too_many"),
+        (json!({"addresses": ["here"]}), "/addresses/0", "invalid_type"),
+        (json!({"addresses": [null]}), "/addresses/0", "invalid_type"),
+        (json!({"email": "other@canary.test"}), "/email", "unknown_field"),
+        (json!({"role": "admin"}), "/role", "unknown_field"),
+        (json!({"status": "disabled"}), "/status", "unknown_field"),
+        (json!({"id": "usr_1"}), "/id", "unknown_field"),
+        (json!({"version": 7}), "/version", "unknown_field"),
+        (json!({"epoch": null}), "/epoch", "unknown_field"),
+        (json!({"password": "x"}), "/password", "unknown_field"),
+        (json!({"email_verified": true}), "/email_verified", "unknown_field"),
+    ];
+    for (change, pointer, code) in cases {
+        patch(change).send().await.expect_invalid(&[(pointer, code)]);
+    }
+    let parts: Vec<(&str, Value, &str)> = vec![
+        ("name", json!(x(101)), "too_long"),
+        ("name", json!(""), "too_short"),
+        ("line1", json!(x(201)), "too_long"),
+        ("line1", json!("a\tb"), "invalid_format"),
+        ("line2", json!(""), "too_short"),
+        ("line2", json!(x(201)), "too_long"),
+        ("line2", json!(5), "invalid_type"),
+        ("city", json!(x(101)), "too_long"),
+        ("region", json!(x(101)), "too_long"),
+        ("postal_code", json!(x(21)), "too_long"),
+        ("postal_code", json!(10_969), "invalid_type"),
+        ("country", json!("de"), "invalid_format"),
+        ("country", json!("DEU"), "invalid_format"),
+        ("country", json!("XX"), "invalid_format"),
+        ("country", json!(""), "invalid_format"),
+        ("country", json!("Germany"), "invalid_format"),
+        ("country", json!("\u{ff24}\u{ff25}"), "invalid_format"),
+        ("country", json!(276), "invalid_type"),
+        ("phone", json!("x"), "too_short"),
+        ("phone", json!("none"), "invalid_format"),
+        ("planet", json!("Earth"), "unknown_field"),
+        ("email", json!("jane@canary.test"), "unknown_field"),
+    ];
+    for (field, value, code) in parts {
+        let mut wrong = address.clone();
+        wrong[field] = value;
+        let refused = patch(json!({"addresses": [address, wrong]})).send().await;
+        refused.expect_invalid(&[(&format!("/addresses/1/{field}"), code)]);
+    }
+    for field in ["name", "line1", "city", "postal_code", "country"] {
+        let refused =
+            patch(json!({"addresses": [changed(address.clone(), json!({field: null}))]})).send().await;
+        refused.expect_invalid(&[(&format!("/addresses/0/{field}"), "required")]);
+    }
+    let all = json!({"name": "", "phone": "x", "addresses": [{"country": "de"}], "role": "admin"});
+    patch(all).send().await.expect_invalid(&[
+        ("/name", "too_short"),
+        ("/phone", "too_short"),
+        ("/addresses/0/name", "required"),
+        ("/addresses/0/line1", "required"),
+        ("/addresses/0/city", "required"),
+        ("/addresses/0/postal_code", "required"),
+        ("/addresses/0/country", "invalid_format"),
+        ("/role", "unknown_field"),
+    ]);
+    let bare = shop.patch("/users/me").bearer(&session.access_token).json(&json!({"name": "x"}));
+    bare.send().await.expect_problem(428, "if_match_required");
+}
+
+#[tokio::test]
+async fn every_invalid_field_of_what_the_staff_changes_of_a_user_is_named() {
+    let shop = Shop::shared().await;
+    let path = format!("/users/{}", shop.user(&shop.somebody().await).await.id());
+    let patch = |patch: Value| shop.patch(&path).scoped("users:write").if_match("*").json(&patch);
+    for (change, pointer, code) in [
+        (json!({"role": "owner"}), "/role", "unknown_value"),
+        (json!({"role": "Admin"}), "/role", "unknown_value"),
+        (json!({"role": ""}), "/role", "unknown_value"),
+        (json!({"role": null}), "/role", "required"),
+        (json!({"role": 5}), "/role", "invalid_type"),
+        (json!({"role": ["admin"]}), "/role", "invalid_type"),
+        (json!({"status": "deleted"}), "/status", "unknown_value"),
+        (json!({"status": null}), "/status", "required"),
+        (json!({"status": true}), "/status", "invalid_type"),
+        (json!({"locked": true}), "/locked", "unknown_value"),
+        (json!({"locked": "false"}), "/locked", "invalid_type"),
+        (json!({"locked": 0}), "/locked", "invalid_type"),
+        (json!({"email": "other@canary.test"}), "/email", "unknown_field"),
+        (json!({"name": "Other"}), "/name", "unknown_field"),
+        (json!({"password": "x"}), "/password", "unknown_field"),
+        (json!({"scope": ADMIN}), "/scope", "unknown_field"),
+        (json!({"epoch": 1}), "/epoch", "unknown_field"),
+    ] {
+        patch(change).send().await.expect_invalid(&[(pointer, code)]);
+    }
+    let bare = shop.patch(&path).scoped("users:write").json(&json!({"role": "staff"})).send().await;
+    bare.expect_problem(428, "if_match_required");
+    let user = shop.get(&path).scoped("users:read").send().await.expect(200);
+    assert_eq!((&user["role"], user.etag()), (&json!("customer"), "\"1\""));
+
+    for (name, value, code) in [
+        ("role", "owner", "unknown_value"),
+        ("status", "gone", "unknown_value"),
+        ("email", "jane", "invalid_format"),
+        ("limit", "0", "too_small"),
+        ("limit", "101", "too_large"),
+        ("name", "Jane", "unknown_parameter"),
+    ] {
+        let list = shop.get("/users").query(name, value).scoped("users:read").send().await;
+        list.expect_invalid(&[(&format!("/{name}"), code)]);
+    }
 }

@@ -1,11 +1,6 @@
 use proptest::prelude::*;
 use serde_json::json;
-use shared::domain::{
-    id::{Id, User},
-    inventory::Movement,
-    product::Product,
-    time::Timestamp,
-};
+use shared::domain::{id::Id, inventory::Movement, product::Product, time::Timestamp, user::User};
 
 /// Moments from 1970 to the year 10889, which is where the ids end.
 const MILLIS: std::ops::Range<i64> = 0..1 << 47;

@@ -10,6 +10,7 @@ mod cursors;
 mod ids;
 mod input;
 mod money;
+mod password;
 
 use proptest::prelude::*;
 use serde_json::Value;

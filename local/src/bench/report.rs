@@ -2,7 +2,7 @@
 
 use std::{env::consts, iter, num::NonZero, thread, time::Duration};
 
-use super::{Options, build::Size, instance::Moment};
+use super::{LONGEST, Options, build::Size, instance::Moment};
 
 /// All that was measured of one function.
 pub(super) struct Figures {
@@ -12,6 +12,21 @@ pub(super) struct Figures {
     pub tls: Start,
     pub warm: Warm,
     pub peak_memory: Option<u64>,
+}
+
+impl Figures {
+    /// What matters most of it, in a line.
+    pub fn summary(&self) -> String {
+        let cpu = |time: Option<Duration>| {
+            time.map_or_else(|| "?".to_owned(), |time| format!("{} ms", short(millis(time))))
+        };
+        format!(
+            "{} of CPU to the first answer over TLS, then {} each; zip {} MB",
+            cpu(self.tls.answered.cpu),
+            cpu(self.warm.cpu),
+            short(megabytes(self.size.zip)),
+        )
+    }
 }
 
 /// From the start of the process.
@@ -98,7 +113,11 @@ pub(super) fn write(all: &[Figures], options: &Options) -> String {
             table(all, &http),
         ),
         (
-            format!("A request to a running instance, over TLS (ms, of {requests} in a row; MB)"),
+            format!(
+                "A request to a running instance, over TLS (ms, of {requests} in a row, or as many as fit in {} seconds; \
+                 MB)",
+                LONGEST.as_secs()
+            ),
             table(all, &warm),
         ),
         ("Size (MB)".to_owned(), table(all, &size)),

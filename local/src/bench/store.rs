@@ -1,10 +1,14 @@
-//! DynamoDB as the functions see it: the embedded one with a catalogue in it, over plain HTTP, and behind TLS.
+//! The services of AWS as the functions see them: the embedded DynamoDB with a catalogue and users in it, and what
+//! stands in for Secrets Manager and SES, over plain HTTP, and behind TLS.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
-use shared::auth::{Role, SigningKey};
+use shared::{
+    auth::{Key, KeySet, SigningKey},
+    telemetry,
+};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -14,11 +18,23 @@ use tokio_rustls::{
     rustls::{self, ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-use super::{BenchError, refused};
-use crate::{database::Dynamo, keys, process, template::Template};
+use super::{BenchError, refused, users::Users};
+use crate::{
+    database::Dynamo,
+    keys::{self, KeyError},
+    mail::Mailbox,
+    process,
+    secrets::{self, Secrets},
+    template::Template,
+};
 
 const PRODUCTS_TABLE: &str = "ProductsTable";
 const KEYS_TABLE: &str = "KeysTable";
+/// The secret with the keys that sign.
+pub(super) const SIGNING_SECRET: &str = "SigningSecret";
+const HMAC_SECRET: &str = "HmacSecret";
+/// The web shop, to which users come back.
+const STOREFRONT_URL: &str = "https://shop.example";
 /// The address that clients would see. Tokens name it with the version as their issuer.
 const PUBLIC_URL: &str = "https://api.shop.example";
 /// How many products there are: more than a page of a list.
@@ -54,7 +70,7 @@ impl Roots {
         let key = KeyPair::generate()?;
         let leaf = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &intermediate)?;
 
-        let amazon = crate::repository().join("shared/src/store/amazon-roots.pem");
+        let amazon = crate::repository().join("shared/src/amazon-roots.pem");
         let amazon =
             fs::read_to_string(&amazon).map_err(refused(format!("{} can't be read", amazon.display())))?;
         let bundle = process::target_folder().join("bench-roots.pem");
@@ -72,23 +88,43 @@ impl Roots {
     }
 }
 
+/// Where a service answers: the variable that says so, and what it says.
+struct Service {
+    variable: &'static str,
+    http: String,
+    tls: String,
+}
+
 /// The store of one function's measurements.
 pub(super) struct Store {
-    dynamo: Dynamo,
-    tls_port: u16,
-    bundle: PathBuf,
-    /// A token that every operation of the staff takes.
+    /// The database.
+    pub dynamo: Dynamo,
+    /// Who uses the shop.
+    pub users: Users,
+    /// A token that every operation takes.
     pub token: String,
+    services: [Service; 3],
+    bundle: PathBuf,
     products: Vec<String>,
+    key: SigningKey,
+    secrets: Secrets,
+    _mailbox: Mailbox,
 }
 
 impl Store {
     /// Opens a new one, its tables made from the template, and puts the catalogue into it.
     pub async fn open(roots: &Roots) -> Result<Self, BenchError> {
+        let template = Template::read(&crate::repository())?;
         let dynamo = Dynamo::in_memory().await?;
-        dynamo.create_tables(&Template::read(&crate::repository())?)?;
-        let key = SigningKey::generate().map_err(|_| keys::KeyError::Random)?;
+        dynamo.create_tables(&template)?;
+        let key = keys::make()?;
         dynamo.put(KEYS_TABLE, keys::item(&key))?;
+        // Whoever rotates them is asked directly.
+        let secrets = Secrets::in_memory(template.secrets()?, "http://127.0.0.1:1").await?;
+        let hmac_keys = KeySet::of(Key::random(telemetry::now()).map_err(KeyError::from)?);
+        keep(&secrets, HMAC_SECRET, &hmac_keys)?;
+        keep(&secrets, SIGNING_SECRET, &signing_keys(&key))?;
+        let mailbox = Mailbox::in_memory().await?;
         let products: Vec<_> = (0..PRODUCTS).map(|number| format!("prod_01k2{number:022}")).collect();
         for (number, id) in products.iter().enumerate() {
             dynamo.put(PRODUCTS_TABLE, entry(id, number))?;
@@ -97,9 +133,28 @@ impl Store {
                 dynamo.put(PRODUCTS_TABLE, self::movement(id, number * MOVEMENTS + movement))?;
             }
         }
-        let token = keys::token(&key, &format!("{PUBLIC_URL}/v1"), Role::Admin)?;
-        let tls_port = terminate(roots, &dynamo.url).await?;
-        Ok(Self { dynamo, tls_port, bundle: roots.bundle.clone(), token, products })
+        let service = async |variable, http: &String| {
+            let tls = format!("https://localhost:{}", terminate(roots, http).await?);
+            Ok::<_, BenchError>(Service { variable, http: http.clone(), tls })
+        };
+        let services = [
+            service("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url).await?,
+            service("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.url).await?,
+            service("AWS_ENDPOINT_URL_SESV2", &mailbox.url).await?,
+        ];
+        let (users, bundle) = (Users::open(&dynamo, hmac_keys)?, roots.bundle.clone());
+        let token = users.token(&key, &format!("{PUBLIC_URL}/v1"))?;
+        Ok(Self { dynamo, users, token, services, bundle, products, key, secrets, _mailbox: mailbox })
+    }
+
+    /// Makes the last rotation of the keys that sign undone, so that the next one has as much to do.
+    pub fn undo_rotation(&self) -> Result<(), BenchError> {
+        let rotated = self.secrets.value(SIGNING_SECRET, secrets::CURRENT).unwrap_or_default();
+        for key in KeySet::read(&rotated).map_err(KeyError::from)?.iter() {
+            self.dynamo.delete(KEYS_TABLE, json!({"pk": {"S": "KEY"}, "sk": {"S": key.id}}))?;
+        }
+        self.dynamo.put(KEYS_TABLE, keys::item(&self.key))?;
+        keep(&self.secrets, SIGNING_SECRET, &signing_keys(&self.key))
     }
 
     /// The id of a product, another one for each number in a row.
@@ -110,15 +165,15 @@ impl Store {
 
     /// The environment of a function that uses it.
     pub fn variables(&self, function: &str, protocol: Protocol) -> BTreeMap<String, String> {
-        let url = match protocol {
-            Protocol::Http => self.dynamo.url.clone(),
-            Protocol::Tls => format!("https://localhost:{}", self.tls_port),
+        let url = |service: &Service| match protocol {
+            Protocol::Http => service.http.clone(),
+            Protocol::Tls => service.tls.clone(),
         };
-        [
+        let services = self.services.iter().map(|service| (service.variable, url(service)));
+        let others = [
             ("ALLOWED_ORIGIN", "*".to_owned()),
             ("AWS_ACCESS_KEY_ID", "ASIAIOSFODNN7EXAMPLE".to_owned()),
             ("AWS_CA_BUNDLE", self.bundle.to_string_lossy().into_owned()),
-            ("AWS_ENDPOINT_URL_DYNAMODB", url),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
             ("AWS_LAMBDA_FUNCTION_NAME", function.to_owned()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
@@ -127,13 +182,26 @@ impl Store {
             // As long as a role's.
             ("AWS_SESSION_TOKEN", "IQoJb3JpZ2luX2Vj".repeat(50)),
             ("BUILD_ID", "bench".to_owned()),
+            ("HMAC_SECRET", HMAC_SECRET.to_owned()),
             ("KEYS_TABLE", KEYS_TABLE.to_owned()),
+            ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),
             ("PRODUCTS_TABLE", PRODUCTS_TABLE.to_owned()),
             ("PUBLIC_URL", PUBLIC_URL.to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
+            ("SIGNING_SECRET", SIGNING_SECRET.to_owned()),
+            ("STOREFRONT_URL", STOREFRONT_URL.to_owned()),
+            ("USERS_TABLE", "UsersTable".to_owned()),
+        ];
+        services.chain(others).map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
+
+/// The set of this one key, which signs from now on.
+fn signing_keys(key: &SigningKey) -> KeySet {
+    KeySet::of(Key::new(key.kid().to_owned(), telemetry::now(), key.pkcs8()))
+}
+
+fn keep(secrets: &Secrets, name: &str, keys: &KeySet) -> Result<(), BenchError> {
+    Ok(secrets.put(name, &keys.write().map_err(KeyError::from)?)?)
 }
 
 /// Speaks TLS on a port of its own, for the server at `url`. A connection that breaks is its client's to notice.

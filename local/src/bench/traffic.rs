@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     BenchError,
     store::{self, Store},
+    users::{self, OTHER_PASSWORD, PASSWORD},
 };
 
 /// The events for one function.
@@ -17,7 +18,7 @@ pub(super) struct Traffic<'a> {
 }
 
 /// Makes the event of that number.
-type Event = fn(&Store, u64) -> Value;
+type Event = fn(&Store, u64) -> Result<Value, BenchError>;
 
 impl<'a> Traffic<'a> {
     /// Begins with the first event; `None` where none is known for this function.
@@ -26,23 +27,28 @@ impl<'a> Traffic<'a> {
     }
 
     /// The next event.
-    pub fn next_event(&mut self) -> Vec<u8> {
+    pub fn next_event(&mut self) -> Result<Vec<u8>, BenchError> {
         self.events += 1;
-        (self.event)(self.store, self.events).to_string().into_bytes()
+        Ok((self.event)(self.store, self.events)?.to_string().into_bytes())
     }
 
     /// Goes on if the function did what it was asked.
     pub fn check(&self, answer: &[u8]) -> Result<(), BenchError> {
-        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-        let well = match answer["statusCode"].as_u64() {
-            Some(status) => (200..300).contains(&status),
-            None => answer["batchItemFailures"].as_array().is_some_and(Vec::is_empty),
+        let failed =
+            |answer: &str| Err(BenchError::Failed(self.function.to_owned(), format!("it answered {answer}")));
+        let Ok(answer) = serde_json::from_slice::<Value>(answer) else {
+            return failed("no JSON");
         };
-        if well {
-            Ok(())
-        } else {
-            Err(BenchError::Failed(self.function.to_owned(), format!("it answered {answer}")))
-        }
+        let well = match answer["statusCode"].as_u64() {
+            // A refusal leads back to the client, too, and a wrong password to the page once more.
+            Some(status) if self.function == "oauth-authorize" => {
+                status == 303 && answer.to_string().contains("code=")
+            }
+            Some(status) => (200..300).contains(&status),
+            // What is neither HTTP nor on a stream has nothing to say.
+            None => answer.is_null() || answer["batchItemFailures"].as_array().is_some_and(Vec::is_empty),
+        };
+        if well { Ok(()) } else { failed(&answer.to_string()) }
     }
 }
 
@@ -52,32 +58,36 @@ pub(super) fn is_known(function: &str) -> bool {
 }
 
 fn event(function: &str) -> Option<Event> {
+    products(function).or_else(|| users(function)).or_else(|| oauth(function))
+}
+
+fn products(function: &str) -> Option<Event> {
     Some(match function {
         "health-get" => |_, _| Request::new("GET", "/health").event(),
         "inventory-adjust" => |store, number| {
             let adjustment =
                 json!({"delta": 1, "reason": "received", "note": "Delivery of the week, counted twice"});
             let request = Request::new("POST", "/products/{product_id}/inventory/adjustments");
-            request.of_product(store, number).staff(store).once(number).json(&adjustment).event()
+            request.of_product(store, number).token(store).once(number).json(&adjustment).event()
         },
         "inventory-get" => |store, number| {
             Request::new("GET", "/products/{product_id}/inventory")
                 .of_product(store, number)
-                .staff(store)
+                .token(store)
                 .event()
         },
         "inventory-movements" => |store, number| {
             let request = Request::new("GET", "/products/{product_id}/inventory/movements");
-            request.of_product(store, number).staff(store).event()
+            request.of_product(store, number).token(store).event()
         },
         "products-archive" => |store, number| {
             let request = Request::new("DELETE", "/products/{product_id}").of_product(store, number);
-            request.staff(store).header("If-Match", "*").event()
+            request.token(store).header("If-Match", "*").event()
         },
         "products-availability" => stock_changes,
         "products-create" => |store, number| {
             let new = store::new_product(&format!("MUG-NEW-{number}"));
-            Request::new("POST", "/products").staff(store).once(number).json(&new).event()
+            Request::new("POST", "/products").token(store).once(number).json(&new).event()
         },
         // The baseline does nothing with it.
         "products-get" | super::BASELINE => {
@@ -86,48 +96,176 @@ fn event(function: &str) -> Option<Event> {
         "products-list" => |_, _| Request::new("GET", "/products").query("limit", "20").event(),
         "products-update" => |store, number| {
             let request =
-                Request::new("PATCH", "/products/{product_id}").of_product(store, number).staff(store);
+                Request::new("PATCH", "/products/{product_id}").of_product(store, number).token(store);
             request.header("If-Match", "*").json(&json!({"price": {"amount": 1_000 + number}})).event()
         },
         _ => return None,
     })
 }
 
+fn users(function: &str) -> Option<Event> {
+    Some(match function {
+        "mail-send" => registrations,
+        // One address may not close so many accounts in a row.
+        "profile-delete" => |store, number| {
+            store.users.open_account(&store.dynamo)?;
+            let request = Request::new("POST", "/users/me/delete").token(store);
+            request.by(format!("2001:db8:{number:x}::7")).json(&json!({"password": PASSWORD})).event()
+        },
+        "profile-get" => |store, _| Request::new("GET", "/users/me").token(store).event(),
+        "profile-password" => |store, number| {
+            let (from, to) = match number % 2 {
+                0 => (OTHER_PASSWORD, PASSWORD),
+                _ => (PASSWORD, OTHER_PASSWORD),
+            };
+            let request = Request::new("PUT", "/users/me/password").token(store);
+            request.json(&json!({"current_password": from, "new_password": to})).event()
+        },
+        "profile-update" => |store, number| {
+            let request = Request::new("PATCH", "/users/me").token(store).header("If-Match", "*");
+            request.json(&json!({"phone": format!("+49 30 {number:07}")})).event()
+        },
+        "sessions-create" => |_, _| {
+            let credentials = json!({"email": users::EMAIL, "password": PASSWORD});
+            Request::new("POST", "/sessions").json(&credentials).event()
+        },
+        "sessions-delete" => |store, _| Request::new("DELETE", "/sessions").token(store).event(),
+        "users-forgot-password" => {
+            |_, _| Request::new("POST", "/users/password-reset").json(&json!({"email": users::EMAIL})).event()
+        }
+        "users-get" => |store, _| {
+            Request::new("GET", "/users/{user_id}").of("user_id", &users::other(0)).token(store).event()
+        },
+        "users-list" => |store, _| Request::new("GET", "/users").query("limit", "20").token(store).event(),
+        "users-register" => |_, number| {
+            let new = json!({"email": users::new_email(number), "password": PASSWORD, "name": "Nora New"});
+            Request::new("POST", "/users").json(&new).event()
+        },
+        "users-reset-password" => |store, number| {
+            let token = store.users.add_reset(&store.dynamo, number)?;
+            let request = Request::new("POST", "/users/password-reset/confirm");
+            request.json(&json!({"token": token, "new_password": OTHER_PASSWORD})).event()
+        },
+        "users-update" => |store, number| {
+            let role = if number.is_multiple_of(2) { "customer" } else { "staff" };
+            let request = Request::new("PATCH", "/users/{user_id}").of("user_id", &users::other(0));
+            request.token(store).header("If-Match", "*").json(&json!({"role": role})).event()
+        },
+        "users-verify-email" => |store, number| {
+            let token = store.users.add_registration(&store.dynamo, number)?;
+            let request = Request::new("POST", "/users/verify-email");
+            request.json(&json!({"token": token, "password": PASSWORD})).event()
+        },
+        _ => return None,
+    })
+}
+
+fn oauth(function: &str) -> Option<Event> {
+    Some(match function {
+        "keys-rotate" => rotation,
+        // A person signs in and agrees.
+        "oauth-authorize" => |_, _| {
+            let form = format!(
+                "response_type=code&client_id=storefront&redirect_uri=https%3A%2F%2Fshop.example%2Foauth%2Fcallback\
+                 &scope=profile%3Aread+orders%3Aown&state=af0ifjsldkj&code_challenge_method=S256\
+                 &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\
+                 &email={}&password={}&decision=allow",
+                users::EMAIL,
+                PASSWORD.replace(' ', "+"),
+            );
+            Request::new("POST", "/oauth/authorize").form(form).event()
+        },
+        "oauth-clients-create" => |store, number| {
+            let new = json!({"name": "Warehouse", "scope": "inventory:read inventory:write"});
+            Request::new("POST", "/oauth/clients").token(store).once(number).json(&new).event()
+        },
+        "oauth-clients-delete" => |store, number| {
+            let id = store.users.add_client(&store.dynamo, number)?;
+            Request::new("DELETE", "/oauth/clients/{client_id}").of("client_id", &id).token(store).event()
+        },
+        "oauth-clients-list" => {
+            |store, _| Request::new("GET", "/oauth/clients").query("limit", "20").token(store).event()
+        }
+        "oauth-jwks" => |_, _| Request::new("GET", "/.well-known/jwks.json").event(),
+        "oauth-metadata" => |_, _| Request::new("GET", "/.well-known/oauth-authorization-server").event(),
+        "oauth-revoke" => |store, number| {
+            let token = store.users.add_session(&store.dynamo, number)?;
+            Request::new("POST", "/oauth/revoke").form(format!("client_id=storefront&token={token}")).event()
+        },
+        "oauth-token" => |store, number| {
+            let token = store.users.add_session(&store.dynamo, number)?;
+            let form = format!("grant_type=refresh_token&client_id=storefront&refresh_token={token}");
+            Request::new("POST", "/oauth/token").form(form).event()
+        },
+        _ => return None,
+    })
+}
+
 /// A change of a product's stock that puts it into another band of availability, with a version of its own.
-fn stock_changes(store: &Store, number: u64) -> Value {
+fn stock_changes(store: &Store, number: u64) -> Result<Value, BenchError> {
     let id = store.product(number);
     let (before, after) = if number.is_multiple_of(2) { (240, 3) } else { (3, 240) };
-    json!({"Records": [{
+    let (before, after) = (store::stock(id, number, before), store::stock(id, number + 1, after));
+    Ok(change("ProductsTable", number, Some(before), after))
+}
+
+/// A step of a rotation of the keys that sign: four in a row are one.
+fn rotation(store: &Store, number: u64) -> Result<Value, BenchError> {
+    let step = match number % 4 {
+        1 => {
+            store.undo_rotation()?;
+            "createSecret"
+        }
+        2 => "setSecret",
+        3 => "testSecret",
+        _ => "finishSecret",
+    };
+    let token = format!("8b6cd1c0-7d2e-4b0e-9a43-{:012}", number.div_ceil(4));
+    Ok(json!({"Step": step, "SecretId": store::SIGNING_SECRET, "ClientRequestToken": token}))
+}
+
+/// A registration whose e-mail has never had a mail.
+fn registrations(store: &Store, number: u64) -> Result<Value, BenchError> {
+    Ok(change("UsersTable", number, None, store.users.registration(number)))
+}
+
+/// A batch of one record: an item that was changed, or is new.
+fn change(table: &str, number: u64, before: Option<Value>, after: Value) -> Value {
+    let mut record = json!({
         "eventID": "c4ca4238a0b923820dcc509a6f75849b",
-        "eventName": "MODIFY",
+        "eventName": if before.is_some() { "MODIFY" } else { "INSERT" },
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",
         "awsRegion": "eu-central-1",
         "dynamodb": {
             "ApproximateCreationDateTime": 1_769_862_896,
-            "Keys": {"pk": {"S": format!("PRODUCT#{id}")}, "sk": {"S": "ENTRY#STOCK"}},
-            "OldImage": store::stock(id, number, before),
-            "NewImage": store::stock(id, number + 1, after),
+            "Keys": {"pk": after["pk"], "sk": after["sk"]},
+            "NewImage": after,
             "SequenceNumber": format!("{number:021}"),
             "SizeBytes": 512,
             "StreamViewType": "NEW_AND_OLD_IMAGES",
         },
         "eventSourceARN":
-            "arn:aws:dynamodb:eu-central-1:123456789012:table/ProductsTable/stream/2026-01-31T12:00:00.000",
-    }]})
+            format!("arn:aws:dynamodb:eu-central-1:123456789012:table/{table}/stream/2026-01-31T12:00:00.000"),
+    });
+    if let Some(before) = before {
+        record["dynamodb"]["OldImage"] = before;
+    }
+    json!({"Records": [record]})
 }
 
 /// A request as a client sends it.
-struct Request<'a> {
+struct Request {
+    address: String,
     method: &'static str,
     resource: &'static str,
-    product: Option<&'a str>,
+    parameter: Option<(&'static str, String)>,
     query: Map<String, Value>,
     headers: Map<String, Value>,
     body: Option<String>,
 }
 
-impl<'a> Request<'a> {
+impl Request {
     fn new(method: &'static str, resource: &'static str) -> Self {
         let headers = [
             ("Accept", "application/json"),
@@ -135,26 +273,34 @@ impl<'a> Request<'a> {
             ("Host", "api.shop.example"),
             ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
             ("X-Amzn-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700"),
-            ("X-Forwarded-For", "203.0.113.7"),
             ("X-Forwarded-Port", "443"),
             ("X-Forwarded-Proto", "https"),
         ];
         let headers = headers.map(|(name, value)| (name.to_owned(), value.into()));
         Self {
+            address: "203.0.113.7".to_owned(),
             method,
             resource,
-            product: None,
+            parameter: None,
             query: Map::new(),
             headers: Map::from_iter(headers),
             body: None,
         }
     }
 
-    fn of_product(self, store: &'a Store, number: u64) -> Self {
-        Self { product: Some(store.product(number)), ..self }
+    fn by(self, address: String) -> Self {
+        Self { address, ..self }
     }
 
-    fn staff(self, store: &Store) -> Self {
+    fn of_product(self, store: &Store, number: u64) -> Self {
+        self.of("product_id", store.product(number))
+    }
+
+    fn of(self, parameter: &'static str, value: &str) -> Self {
+        Self { parameter: Some((parameter, value.to_owned())), ..self }
+    }
+
+    fn token(self, store: &Store) -> Self {
         self.header("Authorization", &format!("Bearer {}", store.token)).header("X-Api-Key", &"k".repeat(40))
     }
 
@@ -176,15 +322,22 @@ impl<'a> Request<'a> {
         Self { body: Some(body.to_string()), ..self.header("Content-Type", "application/json") }
     }
 
+    fn form(self, body: String) -> Self {
+        Self { body: Some(body), ..self.header("Content-Type", "application/x-www-form-urlencoded") }
+    }
+
     /// The event: <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>.
-    fn event(self) -> Value {
-        let path = self.resource.replace("{product_id}", self.product.unwrap_or_default());
+    fn event(mut self) -> Result<Value, BenchError> {
+        self.headers.insert("X-Forwarded-For".to_owned(), self.address.clone().into());
+        let path = self.parameter.iter().fold(self.resource.to_owned(), |path, (name, value)| {
+            path.replace(&format!("{{{name}}}"), value)
+        });
         let lists = |values: &Map<String, Value>| {
             values.iter().map(|(name, value)| (name.clone(), json!([value]))).collect::<Map<_, _>>()
         };
         let or_null =
             |values: Map<String, Value>| if values.is_empty() { Value::Null } else { values.into() };
-        json!({
+        Ok(json!({
             "resource": self.resource,
             "path": path,
             "httpMethod": self.method,
@@ -192,7 +345,7 @@ impl<'a> Request<'a> {
             "headers": self.headers,
             "multiValueQueryStringParameters": or_null(lists(&self.query)),
             "queryStringParameters": or_null(self.query),
-            "pathParameters": self.product.map(|id| json!({"product_id": id})),
+            "pathParameters": self.parameter.map(|(name, value)| json!({name: value})),
             "stageVariables": null,
             "requestContext": {
                 "resourceId": "a1b2c3",
@@ -212,7 +365,7 @@ impl<'a> Request<'a> {
                     "accountId": null,
                     "cognitoIdentityId": null,
                     "caller": null,
-                    "sourceIp": "203.0.113.7",
+                    "sourceIp": self.address,
                     "principalOrgId": null,
                     "accessKey": null,
                     "cognitoAuthenticationType": null,
@@ -227,6 +380,6 @@ impl<'a> Request<'a> {
             },
             "body": self.body,
             "isBase64Encoded": false,
-        })
+        }))
     }
 }

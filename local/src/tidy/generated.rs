@@ -52,20 +52,19 @@ pub(super) fn openapi(repository: &Repository) -> Value {
 fn paths(repository: &Repository, headers: &[&str]) -> Value {
     let mut paths = Mapping::new();
     for function in repository.template.functions() {
-        let contract = repository.folders.get(function.name()).and_then(|folder| folder.contract.clone());
-        let (Some(route), Some(mut operation)) = (function.route(), contract) else {
-            continue;
-        };
-        add_headers(operation.get_mut("responses"), headers);
-        let path = paths.entry(route.path.into()).or_insert(Value::Mapping(Mapping::new()));
-        if let Some(methods) = path.as_mapping_mut() {
-            methods.insert(route.method.to_lowercase().into(), operation);
+        for route in function.routes() {
+            let Some(mut operation) = repository.contract(&function, &route).cloned() else { continue };
+            add_headers(operation.get_mut("responses"), headers);
+            let path = paths.entry(route.path.into()).or_insert(Value::Mapping(Mapping::new()));
+            if let Some(methods) = path.as_mapping_mut() {
+                methods.insert(route.method.to_lowercase().into(), operation);
+            }
         }
     }
     Value::Mapping(paths)
 }
 
-/// Gives each response that is no reference the headers that all have.
+/// Gives each response that is no reference the headers that all have, but for those that it describes itself.
 fn add_headers(responses: Option<&mut Value>, names: &[&str]) {
     let responses =
         responses.and_then(Value::as_mapping_mut).into_iter().flatten().map(|(_, response)| response);
@@ -77,7 +76,7 @@ fn add_headers(responses: Option<&mut Value>, names: &[&str]) {
         for name in names {
             let reference =
                 Mapping::from_iter([("$ref".into(), format!("#/components/headers/{name}").into())]);
-            headers.insert((*name).into(), Value::Mapping(reference));
+            headers.entry((*name).into()).or_insert(Value::Mapping(reference));
         }
     }
 }
@@ -86,10 +85,12 @@ fn add_headers(responses: Option<&mut Value>, names: &[&str]) {
 fn watch_routes(repository: &Repository) -> String {
     let mut routes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for function in repository.template.functions() {
-        let Some(route) = function.route() else { continue };
-        let path = format!("/{}{}", repository.template.stage(), route.path);
-        let entry = format!("    {{ method = \"{}\", function = \"{}\" }},\n", route.method, function.name());
-        routes.entry(path).or_default().push(entry);
+        for route in function.routes() {
+            let path = format!("/{}{}", repository.template.stage(), route.path);
+            let entry =
+                format!("    {{ method = \"{}\", function = \"{}\" }},\n", route.method, function.name());
+            routes.entry(path).or_default().push(entry);
+        }
     }
     let found = repository.text("CargoLambda.toml");
     let by_hand = found.split(MARK).next().unwrap_or_default();

@@ -66,8 +66,8 @@ pub struct Repository {
 pub(super) struct Folder {
     pub manifest: String,
     pub main: String,
-    /// Its openapi.yaml, if it has one.
-    pub contract: Option<Value>,
+    /// Its operations, by file: openapi.yaml, and openapi-….yaml for each further route.
+    pub contracts: BTreeMap<String, Value>,
 }
 
 impl Repository {
@@ -90,13 +90,36 @@ impl Repository {
             match file {
                 "Cargo.toml" => folder.manifest.clone_from(text),
                 "src/main.rs" => folder.main.clone_from(text),
-                "openapi.yaml" => folder.contract = Some(yaml(path)?),
+                _ if file.starts_with("openapi") => {
+                    folder.contracts.insert(file.to_owned(), yaml(path)?);
+                }
                 _ => {}
             }
         }
         let template = Template(yaml("template.yaml")?);
         let common = yaml("shared/openapi.yaml")?;
         Ok(Self { template, common, folders, files })
+    }
+
+    /// What an operation promises, if that is written down.
+    pub(super) fn contract(&self, function: &Function, route: &Route) -> Option<&Value> {
+        self.folders.get(function.name())?.contracts.get(&route.contract)
+    }
+
+    /// What each function may do: an action, and what to (`ProductsTable`, `ProductsTable/index/*`), by its name.
+    pub fn rights(&self) -> BTreeMap<String, BTreeSet<(String, String)>> {
+        let rights = |statement: &Value| {
+            let resource = statement["Resource"].as_str().unwrap_or_default();
+            let resource = resource.replace("${", "").replace(".Arn", "").replace('}', "");
+            let actions = texts(&statement["Action"]);
+            actions.map(|action| (action.to_owned(), resource.clone())).collect::<Vec<_>>()
+        };
+        let functions = self.template.functions().into_iter();
+        functions
+            .map(|function| {
+                (function.name().to_owned(), function.statements().into_iter().flat_map(rights).collect())
+            })
+            .collect()
     }
 
     /// The text of a file; nothing where there is none.
@@ -124,6 +147,12 @@ impl Template {
         &self.0["Resources"][id]
     }
 
+    /// The properties of all resources of a type, by logical id.
+    pub fn resources(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
+        let resources = entries(&self.0["Resources"]).filter(move |(_, resource)| resource["Type"] == kind);
+        resources.map(|(id, resource)| (id, &resource["Properties"]))
+    }
+
     /// What a function has if it says nothing else.
     pub fn globals(&self) -> &Value {
         &self.0["Globals"]["Function"]
@@ -131,18 +160,14 @@ impl Template {
 
     /// The functions, in the template's order.
     pub fn functions(&self) -> Vec<Function<'_>> {
-        let resources = entries(&self.0["Resources"]);
-        let functions = resources.filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
-        functions
-            .map(|(id, resource)| Function { id, properties: &resource["Properties"], template: self })
-            .collect()
+        let functions = self.resources("AWS::Serverless::Function");
+        functions.map(|(id, properties)| Function { id, properties, template: self }).collect()
     }
 
     /// The API's stage, with which every path begins: the version.
     pub fn stage(&self) -> &str {
-        let stages = entries(&self.0["Resources"]).map(|(_, resource)| resource);
-        let mut apis = stages.filter(|resource| resource["Type"] == "AWS::Serverless::Api");
-        apis.next().and_then(|api| api["Properties"]["StageName"].as_str()).unwrap_or_default()
+        let mut apis = self.resources("AWS::Serverless::Api");
+        apis.next().and_then(|(_, api)| api["StageName"].as_str()).unwrap_or_default()
     }
 }
 
@@ -155,8 +180,11 @@ pub(super) struct Function<'t> {
 }
 
 /// Where a function answers HTTP requests.
-#[derive(Clone, Copy)]
 pub(super) struct Route<'t> {
+    /// Its name in the contract: the function's, and after it that of the event where that is not `Http`.
+    pub operation: String,
+    /// The file in the function's folder that has its contract.
+    pub contract: String,
     pub method: &'t str,
     pub path: &'t str,
     pub needs_key: bool,
@@ -169,11 +197,21 @@ impl<'t> Function<'t> {
         code.rsplit('/').next().unwrap_or_default()
     }
 
-    pub fn route(&self) -> Option<Route<'t>> {
-        let events = entries(&self.properties["Events"]).map(|(_, event)| event);
-        let api = events.filter(|event| event["Type"] == "Api").map(|event| &event["Properties"]).next()?;
-        let needs_key = api["Auth"]["ApiKeyRequired"] == true;
-        Some(Route { method: api["Method"].as_str()?, path: api["Path"].as_str()?, needs_key })
+    /// Where it answers: nowhere, or once; or more often, where one page has two methods, one document two addresses.
+    pub fn routes(&self) -> Vec<Route<'t>> {
+        let events = entries(&self.properties["Events"]).filter(|(_, event)| event["Type"] == "Api");
+        let route = |(event, properties): (&str, &'t Value)| {
+            let api = &properties["Properties"];
+            let suffix = if event == "Http" { String::new() } else { format!("-{}", event.to_lowercase()) };
+            Some(Route {
+                operation: format!("{}{suffix}", self.name()),
+                contract: format!("openapi{suffix}.yaml"),
+                method: api["Method"].as_str()?,
+                path: api["Path"].as_str()?,
+                needs_key: api["Auth"]["ApiKeyRequired"] == true,
+            })
+        };
+        events.filter_map(route).collect()
     }
 
     /// The names of its environment variables.

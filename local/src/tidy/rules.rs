@@ -10,20 +10,21 @@ use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT};
 
 use super::{
     generated,
-    repository::{Function, Repository, elements, entries, texts},
-    text::{between, code, modules_used, names_after, pascal, table_rows, toml},
+    repository::{Function, Repository, Route, elements, entries, texts},
+    text::{between, calls, code, modules_used, names_after, pascal, table_rows, toml},
 };
 
 /// A rule: what is wrong in a repository.
 pub type Rule = fn(&Repository) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 12] = [
+pub const ALL: [Rule; 13] = [
     generated_files,
     packages,
     dependencies,
     variables,
     rights,
+    triggers,
     operation,
     contracts,
     contracts_match_code,
@@ -65,7 +66,7 @@ fn package(repository: &Repository, function: &Function) -> Vec<String> {
     };
     let is = |heading, key, value| toml(&folder.manifest, heading).contains(&(key, value));
     let full_name = format!("${{AWS::StackName}}-{name}");
-    named([
+    let mut findings = named([
         (id == pascal(name), format!("template.yaml: call {id} {}, after functions/{name}", pascal(name))),
         (
             function.properties["CodeUri"] == format!("target/lambda/{name}"),
@@ -82,13 +83,15 @@ fn package(repository: &Repository, function: &Function) -> Vec<String> {
             format!("functions/{name}/Cargo.toml: call package and [[bin]] {name}, like the folder"),
         ),
         (!folder.main.is_empty(), format!("functions/{name}/src/main.rs is missing")),
-        (
-            function.route().is_some() == folder.contract.is_some(),
-            format!(
-                "functions/{name} must have an openapi.yaml if, and only if, {id} in template.yaml has a route"
-            ),
-        ),
-    ])
+    ]);
+    let wanted: BTreeSet<String> = function.routes().into_iter().map(|route| route.contract).collect();
+    let found: BTreeSet<String> = folder.contracts.keys().cloned().collect();
+    for file in wanted.symmetric_difference(&found) {
+        findings.push(format!(
+            "functions/{name} must have an {file} if, and only if, {id} in template.yaml has an event for it"
+        ));
+    }
+    findings
 }
 
 /// A function can name the domain crate, but nothing below it.
@@ -141,20 +144,30 @@ pub fn variables(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// The variables that a function's main.rs asks for, itself or by calling a function of `shared` that does. Those of
-/// AWS are Lambda's to give.
+/// The variables that a function's main.rs asks for, itself or by calling a function of `shared` that does, itself or
+/// by one that stands beside it. Those of AWS are Lambda's to give.
 fn variables_asked_for(repository: &Repository, name: &str) -> BTreeSet<String> {
     let main = repository.folders.get(name).map(|folder| code(&folder.main)).unwrap_or_default();
     let mut asked: BTreeSet<String> = settings(&main).map(str::to_owned).collect();
     for (path, source) in repository.below("shared/src/", ".rs") {
         let source = code(source);
-        for function in source.split("fn ").skip(1) {
+        let functions: Vec<&str> = source.split("fn ").collect();
+        let mut owner = module(path);
+        for function in &functions {
             let called = super::text::name(function);
-            let as_method = format!(".{called}(");
-            let as_function = format!("{}::{called}(", module(path));
-            if main.contains(&as_method) || main.contains(&as_function) {
-                asked.extend(settings(function).map(str::to_owned));
+            // By name, because other things than the store have a `keys()`, too.
+            let receiver = if owner == "Store" { "store" } else { "" };
+            let ways = [
+                format!("{receiver}.{called}("),
+                format!("{owner}::{called}("),
+                format!("{}::{called}(", module(path)),
+            ];
+            if calls(&main, called) || ways.iter().any(|way| main.contains(way)) {
+                let beside = functions.iter().filter(|other| calls(function, super::text::name(other)));
+                let read = [function].into_iter().chain(beside).flat_map(|function| settings(function));
+                asked.extend(read.map(str::to_owned));
             }
+            owner = function.rsplit_once("\nimpl ").map_or(owner, |(_, of)| super::text::name(of));
         }
     }
     asked
@@ -171,7 +184,7 @@ fn module(path: &str) -> &str {
     super::text::name(path.trim_start_matches("shared/src/"))
 }
 
-/// A function may do what its code does, on the tables that it knows, and nothing else.
+/// A function may do what its code does, on the tables and secrets that it knows, and nothing else.
 pub fn rights(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for function in repository.template.functions() {
@@ -187,14 +200,31 @@ pub fn rights(repository: &Repository) -> Vec<String> {
         }
         let resources: BTreeSet<&str> =
             statements.iter().filter_map(|statement| statement["Resource"].as_str()).collect();
-        for (variable, table) in entries(&function.properties["Environment"]["Variables"]) {
-            let table = table.as_str().unwrap_or_default();
-            let granted = resources.iter().any(|resource| names_table(resource, table));
-            if variable.ends_with("_TABLE") && !granted {
+        let known: BTreeMap<&str, &str> = entries(&function.properties["Environment"]["Variables"])
+            .filter_map(|(variable, value)| Some((variable, value.as_str()?)))
+            .collect();
+        for (variable, resource) in &known {
+            let guarded = variable.ends_with("_TABLE") || variable.ends_with("_SECRET");
+            if guarded && !resources.iter().any(|granted| resource_of(granted) == *resource) {
                 findings.push(format!(
-                    "template.yaml: {id} has {variable}, but no right to any action on {table}"
+                    "template.yaml: {id} has {variable}, but no right to any action on {resource}"
                 ));
             }
+        }
+        for granted in resources.iter().map(|granted| resource_of(granted)) {
+            let kind = repository.template.resource(granted)["Type"].as_str().unwrap_or_default();
+            let guarded = ["AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"].contains(&kind);
+            if guarded && !known.values().any(|resource| *resource == granted) {
+                findings.push(format!(
+                    "template.yaml: {id} has rights on {granted}, which none of its variables names"
+                ));
+            }
+        }
+        let sends = statements.iter().any(|statement| texts(&statement["Action"]).eq(["ses:SendEmail"]));
+        if sends != known.contains_key("MAIL_FROM") {
+            findings.push(format!(
+                "template.yaml: {id} must have the right to ses:SendEmail if, and only if, it has MAIL_FROM"
+            ));
         }
     }
     findings
@@ -211,20 +241,78 @@ fn excess(id: &str, statement: &Value) -> Vec<String> {
             !actions.concat().contains('*'),
             format!("template.yaml: {id} may do {actions:?}: name the actions one by one"),
         ),
-        (
-            !fixed.contains('*'),
-            format!("template.yaml: {id} has rights on {resource}: name one table, index or queue"),
-        ),
+        (!fixed.contains('*'), format!("template.yaml: {id} has rights on {resource}: name one resource")),
     ])
 }
 
-/// Whether a resource (`ProductsTable.Arn`, `${ProductsTable.Arn}/index/*`) is of that table.
-fn names_table(resource: &str, table: &str) -> bool {
-    resource.trim_start_matches("${").split('.').next() == Some(table)
+/// The logical id in the name of a resource: `ProductsTable.Arn`, `${ProductsTable.Arn}/index/*`, `HmacSecret`.
+fn resource_of(name: &str) -> &str {
+    super::text::name(name.trim_start_matches("${"))
 }
 
-/// Every function is run as the design says: time limits in order, logs kept for so long, an alarm that brings the old
-/// version back.
+/// Something calls each function, may do so, and is not held up by what the function can't do.
+pub fn triggers(repository: &Repository) -> Vec<String> {
+    let template = &repository.template;
+    let called = |kind, key: &str| -> BTreeSet<&str> {
+        template.resources(kind).filter_map(|(_, properties)| properties[key].as_str()).collect()
+    };
+    let permitted = called("AWS::Lambda::Permission", "FunctionName");
+    let rotating = called("AWS::SecretsManager::RotationSchedule", "RotationLambdaARN");
+    let rotated = called("AWS::SecretsManager::RotationSchedule", "SecretId");
+    let mut findings = Vec::new();
+    for function in template.functions() {
+        let (id, alias) = (function.id, format!("{}.Alias", function.id));
+        let events: Vec<&Value> = entries(&function.properties["Events"]).map(|(_, event)| event).collect();
+        let rotates = rotating.contains(alias.as_str());
+        findings.extend(named([
+            (!events.is_empty() || rotates, format!("template.yaml: nothing calls {id}: give it an event")),
+            (
+                !rotates || permitted.contains(alias.as_str()),
+                format!("template.yaml: Secrets Manager needs a permission to call {alias}"),
+            ),
+        ]));
+        for event in events.iter().filter(|event| event["Type"] == "DynamoDB") {
+            findings.extend(stream(id, &event["Properties"]));
+        }
+    }
+    for (secret, _) in template.resources("AWS::SecretsManager::Secret") {
+        if !rotated.contains(secret) {
+            findings.push(format!(
+                "template.yaml: {secret} needs a rotation schedule, which makes its first key"
+            ));
+        }
+    }
+    findings
+}
+
+/// What keeps one bad record from holding up all others of a stream.
+fn stream(id: &str, event: &Value) -> Vec<String> {
+    let needs = |holds: bool, what: &str| {
+        (
+            holds,
+            format!(
+                "template.yaml: the stream of {id} needs {what}, else one bad record holds up all others"
+            ),
+        )
+    };
+    named([
+        needs(
+            texts(&event["FunctionResponseTypes"]).eq(["ReportBatchItemFailures"]),
+            "FunctionResponseTypes [ReportBatchItemFailures]",
+        ),
+        needs(event["BisectBatchOnFunctionError"] == true, "BisectBatchOnFunctionError"),
+        needs(event["MaximumRetryAttempts"].is_u64(), "MaximumRetryAttempts"),
+        needs(event["MaximumRecordAgeInSeconds"].is_u64(), "MaximumRecordAgeInSeconds"),
+        needs(event["DestinationConfig"]["OnFailure"]["Destination"].is_string(), "an OnFailure destination"),
+    ])
+}
+
+/// The megabytes with which Lambda gives a function a whole core:
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>.
+const WHOLE_CORE: u64 = 1769;
+
+/// Every function is run as the design says: time limits in order, processor time where passwords are hashed, logs kept
+/// for so long, an alarm that brings the old version back.
 pub fn operation(repository: &Repository) -> Vec<String> {
     let globals = repository.template.globals();
     let timeout = Duration::from_secs(globals["Timeout"].as_u64().unwrap_or_default());
@@ -248,9 +336,18 @@ pub fn operation(repository: &Repository) -> Vec<String> {
                 .to_owned(),
         ),
     ]);
-    findings.extend(
-        repository.template.functions().iter().flat_map(|function| logs_and_alarms(repository, function)),
-    );
+    for function in repository.template.functions() {
+        findings.extend(logs_and_alarms(repository, &function));
+        let main =
+            repository.folders.get(function.name()).map(|folder| code(&folder.main)).unwrap_or_default();
+        let hashes = ["PasswordHash::of(", "SignIn::new("].iter().any(|call| main.contains(call));
+        if hashes != (function.properties["MemorySize"] == WHOLE_CORE) {
+            findings.push(format!(
+                "template.yaml: {} must have MemorySize {WHOLE_CORE} if, and only if, it hashes passwords",
+                function.id
+            ));
+        }
+    }
     findings
 }
 
@@ -275,15 +372,14 @@ fn logs_and_alarms(repository: &Repository, function: &Function) -> Vec<String> 
             format!("template.yaml: {id} needs an alarm, named in its DeploymentPreference"),
         ),
     ]);
-    if let Some(route) = function.route() {
-        let watched: Vec<&str> = alarms
-            .iter()
-            .flat_map(|alarm| elements(&alarm["Properties"]["Dimensions"]))
-            .filter_map(|dimension| dimension["Value"].as_str())
-            .collect();
-        if !watched.contains(&route.method) || !watched.contains(&route.path) {
-            findings
-                .push(format!("template.yaml: the alarm of {id} must watch {} {}", route.method, route.path));
+    for Route { method, path, .. } in function.routes() {
+        let watches = |alarm: &&Value| {
+            let dimensions = elements(&alarm["Properties"]["Dimensions"]);
+            let values: Vec<&str> = dimensions.filter_map(|dimension| dimension["Value"].as_str()).collect();
+            values.contains(&method) && values.contains(&path)
+        };
+        if !alarms.iter().any(watches) {
+            findings.push(format!("template.yaml: the alarm of {id} must watch {method} {path}"));
         }
     }
     findings
@@ -292,11 +388,10 @@ fn logs_and_alarms(repository: &Repository, function: &Function) -> Vec<String> 
 /// Contracts agree with the routes: names, path parameters, API keys.
 pub fn contracts(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
-    for function in repository.template.functions() {
-        let (Some(route), Some(contract)) = (function.route(), contract(repository, &function)) else {
-            continue;
-        };
-        let (id, name) = (function.id, function.name());
+    for (function, route) in routes(repository) {
+        let Some(contract) = repository.contract(&function, &route) else { continue };
+        let (id, operation) = (function.id, &route.operation);
+        let file = format!("functions/{}/{}", function.name(), route.contract);
         let in_path: BTreeSet<&str> = between(route.path, "{", "}").into_iter().collect();
         let parameters: BTreeSet<&str> = parameters(repository, contract)
             .filter(|(_, place)| *place == "path")
@@ -304,10 +399,10 @@ pub fn contracts(repository: &Repository) -> Vec<String> {
             .collect();
         let needs_key = elements(&contract["security"]).any(|way| !way["apiKey"].is_null());
         findings.extend(named([
-            (contract["operationId"] == name, format!("functions/{name}/openapi.yaml must have operationId {name}")),
+            (contract["operationId"] == *operation, format!("{file} must have operationId {operation}")),
             (
                 in_path == parameters,
-                format!("functions/{name}/openapi.yaml has the path parameters {parameters:?}, template.yaml {in_path:?}"),
+                format!("{file} has the path parameters {parameters:?}, template.yaml {in_path:?}"),
             ),
             (
                 route.needs_key == needs_key,
@@ -322,23 +417,32 @@ pub fn contracts(repository: &Repository) -> Vec<String> {
 pub fn contracts_match_code(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for (name, folder) in &repository.folders {
-        let Some(contract) = &folder.contract else { continue };
+        let contracts: Vec<&Value> = folder.contracts.values().collect();
+        if contracts.is_empty() {
+            continue;
+        }
         let main = code(&folder.main);
         let asked: BTreeSet<String> = names_after(&main, "Scope::").into_iter().map(str::to_owned).collect();
         let said: BTreeSet<String> =
-            elements(&contract["security"]).flat_map(|way| texts(&way["accessToken"])).map(pascal).collect();
+            contracts.iter().flat_map(|contract| scopes(contract)).map(pascal).collect();
         if asked != said {
             findings.push(format!(
                 "functions/{name}: main.rs asks for the scopes {asked:?}, openapi.yaml names {said:?}"
             ));
         }
-        let parameters: Vec<(&str, &str)> = parameters(repository, contract).collect();
+        let parameters: Vec<(&str, &str)> =
+            contracts.iter().flat_map(|contract| parameters(repository, contract)).collect();
+        let has_body = contracts.iter().any(|contract| !contract["requestBody"].is_null());
         let has = |wanted: &str| parameters.iter().any(|(name, _)| *name == wanted);
         for (calls, what, declared) in [
             (&[".idempotency_key("][..], "the parameter Idempotency-Key", has("Idempotency-Key")),
             (&[".if_match("], "the parameter If-Match", has("If-Match")),
-            (&[".json(", ".merge_patch("], "a requestBody", !contract["requestBody"].is_null()),
-            (&[".query("], "query parameters", parameters.iter().any(|(_, place)| *place == "query")),
+            (&[".json(", ".merge_patch(", ".form("], "a requestBody", has_body),
+            (
+                &[".query(", ".parameters("],
+                "query parameters",
+                parameters.iter().any(|(_, place)| *place == "query"),
+            ),
         ] {
             if calls.iter().any(|call| main.contains(call)) != declared {
                 let calls = calls.join(" or ");
@@ -351,8 +455,15 @@ pub fn contracts_match_code(repository: &Repository) -> Vec<String> {
     findings
 }
 
-fn contract<'r>(repository: &'r Repository, function: &Function) -> Option<&'r Value> {
-    repository.folders.get(function.name()).and_then(|folder| folder.contract.as_ref())
+/// The scopes that an operation names.
+fn scopes(contract: &Value) -> impl Iterator<Item = &str> {
+    elements(&contract["security"]).flat_map(|way| texts(&way["accessToken"]))
+}
+
+/// Every function, with each of its routes.
+fn routes(repository: &Repository) -> impl Iterator<Item = (Function<'_>, Route<'_>)> {
+    let functions = repository.template.functions().into_iter();
+    functions.flat_map(|function| function.routes().into_iter().map(move |route| (function, route)))
 }
 
 /// The parameters of an operation: name and place.
@@ -432,14 +543,16 @@ fn codes_in(source: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The codes in the contracts' schemas, with the status that stands beside them.
+/// The codes in the contracts' schemas, with the status that stands beside them. OAuth calls its codes `error`.
 fn codes_in_contracts(repository: &Repository) -> Vec<(String, String)> {
     let mut codes = Vec::new();
     walk(&generated::openapi(repository), &mut |value| {
-        let (code, status) = (&value["properties"]["code"], &value["properties"]["status"]["const"]);
-        let status = status.as_u64().map(|status| status.to_string()).unwrap_or_default();
-        for code in texts(&code["enum"]).chain(code["const"].as_str()) {
-            codes.push((code.to_owned(), status.clone()));
+        let properties = &value["properties"];
+        let status = properties["status"]["const"].as_u64().map(|status| status.to_string());
+        for code in [&properties["code"], &properties["error"]] {
+            for code in texts(&code["enum"]).chain(code["const"].as_str()) {
+                codes.push((code.to_owned(), status.clone().unwrap_or_default()));
+            }
         }
     });
     codes
@@ -460,7 +573,11 @@ fn codes_of_gateway(repository: &Repository) -> Vec<(String, String)> {
     codes.collect()
 }
 
-/// Modules of `shared` use only those above them, the domain is pure, and only the store knows DynamoDB.
+/// Each client of AWS, and the one module of `shared` that knows it.
+const CLIENTS: [(&str, &str); 3] =
+    [("aws_sdk_dynamodb", "store"), ("aws_sdk_secretsmanager", "secrets"), ("aws_sdk_sesv2", "mail")];
+
+/// Modules of `shared` use only those above them, the domain is pure, and one module alone knows each service of AWS.
 pub fn layers(repository: &Repository) -> Vec<String> {
     let map = repository.text("shared/src/lib.rs");
     let order: Vec<&str> =
@@ -476,10 +593,8 @@ pub fn layers(repository: &Repository) -> Vec<String> {
                 ));
             }
         }
-        let mut banned: Vec<&str> = Vec::new();
-        if own != "store" {
-            banned.push("aws_sdk_dynamodb");
-        }
+        let foreign = CLIENTS.into_iter().filter(|(_, home)| *home != own);
+        let mut banned: Vec<&str> = foreign.map(|(client, _)| client).collect();
         if own == "domain" {
             banned.extend([
                 "lambda_", "tokio", "reqwest", "now()", "std::env", "std::fs", "std::net", "Random",

@@ -13,13 +13,6 @@ pub trait Entity {
     const PREFIX: &'static str;
 }
 
-/// A user of the shop: customer, staff or admin.
-pub enum User {}
-
-impl Entity for User {
-    const PREFIX: &'static str = "usr";
-}
-
 /// The id of a `T`: its prefix, then a [ULID](https://github.com/ulid/spec) in lower case, as in
 /// `prod_01jd8x2m9q5w3r7t1v6y4z0abc`. Ids of one kind sort by the millisecond in which they were made.
 pub struct Id<T> {
@@ -32,6 +25,21 @@ impl<T: Entity> Id<T> {
     pub fn new(at: Timestamp, entropy: u128) -> Self {
         let millis = u64::try_from(at.as_millis()).unwrap_or_default();
         Self::of(Ulid::from_parts(millis, entropy))
+    }
+
+    /// The moment in which it was made.
+    pub fn created_at(self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.ulid.timestamp_ms()).unwrap_or(i64::MAX))
+    }
+
+    /// The id as 16 bytes, for what has to be short.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.ulid.to_bytes()
+    }
+
+    /// The id that [`to_bytes`](Self::to_bytes) has given.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self::of(Ulid::from_bytes(bytes))
     }
 
     fn of(ulid: Ulid) -> Self {

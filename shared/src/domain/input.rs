@@ -55,6 +55,15 @@ pub enum Fault {
     /// Too many elements or entries.
     #[error("must have {0} entries or fewer")]
     TooMany(usize),
+    /// A password made of what attackers try first.
+    #[error("is one of the passwords that attackers try first")]
+    CommonPassword,
+    /// A password made of repetitions, sequences and walks over the keyboard.
+    #[error("must be more than a few repeated characters, a sequence or neighbouring keys")]
+    RepetitivePassword,
+    /// A password made of what everybody knows of its owner.
+    #[error("must be more than your name, your e-mail address or the shop's name")]
+    PersonalPassword,
 }
 
 impl Fault {
@@ -72,6 +81,9 @@ impl Fault {
             Self::TooLarge(_) => "too_large",
             Self::UnknownValue(_) => "unknown_value",
             Self::TooMany(_) => "too_many",
+            Self::CommonPassword => "common_password",
+            Self::RepetitivePassword => "repetitive_password",
+            Self::PersonalPassword => "personal_password",
         }
     }
 }
@@ -184,6 +196,14 @@ impl<'f> Field<'f> {
                 },
             },
             other => self.refuse(other, "an integer"),
+        }
+    }
+
+    /// Reads `true` or `false`.
+    pub fn boolean<T>(mut self, parse: impl FnOnce(bool) -> Result<T, Fault>) -> Option<T> {
+        match self.value.take() {
+            Some(Value::Bool(boolean)) => self.note(parse(boolean)),
+            other => self.refuse(other, "a boolean"),
         }
     }
 

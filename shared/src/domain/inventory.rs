@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    id::{Entity, Id, User},
+    id::{Entity, Id},
     input::{self, Fault, Object},
     product::{NewProduct, Product},
     time::Timestamp,
+    user::Actor,
 };
 
 /// The stock of one product. Always `available + reserved = on_hand`, and none of them negative.
@@ -94,7 +95,7 @@ pub struct Movement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Who did it.
-    pub actor: Id<User>,
+    pub actor: Actor,
     /// When.
     pub created_at: Timestamp,
 }
@@ -105,7 +106,7 @@ impl Entity for Movement {
 
 impl Movement {
     /// The first line of a new product's ledger; there is none where there is no stock.
-    pub fn opening(id: Id<Movement>, stock: &Stock, actor: Id<User>) -> Option<Self> {
+    pub fn opening(id: Id<Movement>, stock: &Stock, actor: Actor) -> Option<Self> {
         (stock.on_hand > 0).then_some(Self {
             id,
             product_id: stock.product_id,
@@ -176,7 +177,7 @@ impl Adjustment {
         self,
         id: Id<Movement>,
         product_id: Id<Product>,
-        actor: Id<User>,
+        actor: Actor,
         now: Timestamp,
     ) -> Movement {
         let Self { delta, reason, note } = self;

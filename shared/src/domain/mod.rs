@@ -1,5 +1,6 @@
 //! The shop's rules, pure: no I/O, no clock, no HTTP. A value of these types is valid, or it could not be made.
 
+pub mod client;
 pub mod id;
 pub mod input;
 pub mod inventory;
@@ -7,3 +8,4 @@ pub mod listing;
 pub mod money;
 pub mod product;
 pub mod time;
+pub mod user;

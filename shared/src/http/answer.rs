@@ -7,7 +7,7 @@ use lambda_http::{
         header::{
             ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, AUTHORIZATION, CACHE_CONTROL,
             CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LINK, LOCATION, ORIGIN, REFERRER_POLICY,
-            STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+            RETRY_AFTER, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
         },
     },
 };
@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{Request, cursor};
 use crate::{
     error::Error,
+    oauth::Html,
     store::{
         Page,
         idempotency::{Outcome, Recorded},
@@ -48,6 +49,47 @@ impl Answer {
     /// As for [`Self::ok`].
     pub fn created(body: &impl Serialize) -> Result<Self, Error> {
         Self::json(StatusCode::CREATED, "application/json", body)
+    }
+
+    /// 202, and no word about what comes of it.
+    pub fn accepted() -> Self {
+        Self::bare(StatusCode::ACCEPTED)
+    }
+
+    /// 200 without a body.
+    pub fn done() -> Self {
+        Self::bare(StatusCode::OK)
+    }
+
+    /// 303: the browser goes on there, by GET.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where it can't stand in a header.
+    pub fn see_other(location: &str) -> Result<Self, Error> {
+        Self::bare(StatusCode::SEE_OTHER).at(location)
+    }
+
+    /// A page, for a person.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where its policy can't stand in a header.
+    pub fn html(page: Html) -> Result<Self, Error> {
+        Self::html_with(StatusCode::OK, page)
+    }
+
+    pub(super) fn html_with(status: StatusCode, page: Html) -> Result<Self, Error> {
+        let mut answer = Self::bare(status).header(CONTENT_SECURITY_POLICY, &page.policy)?;
+        answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        Ok(Self { body: page.document, ..answer })
+    }
+
+    /// The same, as the answer to a person who has tried too often.
+    ///
+    /// # Errors
+    /// As for [`Self::at`].
+    pub fn too_many_requests(self, retry_after_seconds: i64) -> Result<Self, Error> {
+        let answer = Self { status: StatusCode::TOO_MANY_REQUESTS, ..self };
+        answer.header(RETRY_AFTER, &retry_after_seconds.to_string())
     }
 
     /// 204.
@@ -126,6 +168,14 @@ impl Answer {
         Ok(self)
     }
 
+    /// Rewrites the body.
+    ///
+    /// # Errors
+    /// Those of `rewrite`.
+    pub fn rewrite_body(self, rewrite: impl FnOnce(&str) -> Result<String, Error>) -> Result<Self, Error> {
+        Ok(Self { body: rewrite(&self.body)?, ..self })
+    }
+
     /// This answer as an idempotency record keeps it.
     pub fn recorded(&self) -> Recorded {
         let header = |name| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -171,10 +221,11 @@ impl Answer {
     /// Adds what every answer has.
     pub(super) fn into_response(self, request_id: &str, origin: &str) -> Response<Body> {
         let mut headers = self.headers;
+        let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
         let common = [
             (STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
             (REFERRER_POLICY, "no-referrer"),
             (ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED),
         ];

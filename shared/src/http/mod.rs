@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use lambda_http::{Body, Response, service_fn};
 
 pub use answer::Answer;
+pub use problem::Style;
 pub use request::{IfMatch, Paging, Request};
 
 use crate::{
@@ -34,13 +35,28 @@ where
     H: Fn(&'static N, Request) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Answer, Error>> + Send + 'static,
 {
+    serve_as(Style::Problem, operation, open, handle).await
+}
+
+/// [`serve`] for an operation that puts its errors in another way.
+pub async fn serve_as<N, H, F>(
+    style: Style,
+    operation: &'static str,
+    open: impl AsyncFnOnce(Store) -> Result<N, ConfigError>,
+    handle: H,
+) -> ExitCode
+where
+    N: Send + Sync + 'static,
+    H: Fn(&'static N, Request) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Answer, Error>> + Send + 'static,
+{
     let needs = match start::open(operation, open).await {
         Ok(needs) => needs,
         Err(code) => return code,
     };
     let origin = config::optional("ALLOWED_ORIGIN").unwrap_or_else(|| "*".to_owned());
     let service = service_fn(async |event: lambda_http::Request| {
-        Ok::<_, lambda_http::Error>(respond(operation, needs, &handle, &origin, event).await)
+        Ok::<_, lambda_http::Error>(respond(operation, style, needs, &handle, &origin, event).await)
     });
     start::ended(lambda_http::run(service).await)
 }
@@ -48,6 +64,7 @@ where
 /// Answers one request, whatever happens: a handler that fails, panics or takes too long is answered with a problem.
 async fn respond<N, H, F>(
     operation: &'static str,
+    style: Style,
     needs: &'static N,
     handle: &H,
     origin: &str,
@@ -72,7 +89,7 @@ where
         Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => Some(error::chain(error)),
         _ => None,
     };
-    let answer = result.unwrap_or_else(|error| problem::answer(&error, invocation.request_id()));
+    let answer = result.unwrap_or_else(|error| problem::answer(&error, style, invocation.request_id()));
     let answer = match precondition {
         Some(known) if answer.is_known_as(&known) => answer.not_modified(),
         _ => answer,

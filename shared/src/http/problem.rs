@@ -1,13 +1,17 @@
 //! Errors as clients see them: problem details (RFC 9457).
 
 use lambda_http::http::{
-    StatusCode,
+    HeaderName, StatusCode,
     header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use serde::Serialize;
 
 use super::Answer;
-use crate::{domain::input::Invalid, error::Error};
+use crate::{
+    domain::input::Invalid,
+    error::{Error, OAuthError},
+    oauth,
+};
 
 /// A problem; its members are fixed by the contract.
 #[derive(Serialize)]
@@ -27,27 +31,61 @@ struct Problem<'a> {
 /// The one place that chooses status codes.
 fn status(error: &Error) -> StatusCode {
     match error {
+        Error::TokenRequired
+        | Error::InvalidToken
+        | Error::InvalidCredentials
+        | Error::OAuth(OAuthError::InvalidClient) => StatusCode::UNAUTHORIZED,
         Error::MalformedJson(_)
         | Error::InvalidCursor
         | Error::IdempotencyKeyRequired
-        | Error::InvalidIdempotencyKey => StatusCode::BAD_REQUEST,
-        Error::TokenRequired | Error::InvalidToken => StatusCode::UNAUTHORIZED,
+        | Error::InvalidIdempotencyKey
+        | Error::OAuth(_) => StatusCode::BAD_REQUEST,
         Error::InsufficientScope(_) => StatusCode::FORBIDDEN,
         Error::NotFound => StatusCode::NOT_FOUND,
-        Error::SkuTaken | Error::InsufficientStock { .. } => StatusCode::CONFLICT,
+        Error::SkuTaken | Error::InsufficientStock { .. } | Error::OwnAccount => StatusCode::CONFLICT,
+        Error::TokenExpired => StatusCode::GONE,
         Error::StaleVersion => StatusCode::PRECONDITION_FAILED,
         Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Error::Invalid(_) | Error::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::IfMatchRequired => StatusCode::PRECONDITION_REQUIRED,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
+/// How an operation puts errors.
+#[derive(Clone, Copy)]
+pub enum Style {
+    /// As problems.
+    Problem,
+    /// As OAuth 2.0 does (RFC 6749, section 5.2).
+    OAuth,
+    /// As a page, for a person.
+    Page,
+}
+
 /// The answer that an error becomes. What stands inside of it for the log stays there.
-pub(super) fn answer(error: &Error, request_id: &str) -> Answer {
+pub(super) fn answer(error: &Error, style: Style, request_id: &str) -> Answer {
     let status = status(error);
+    let answer = match style {
+        Style::Problem => problem(error, status, request_id),
+        Style::OAuth => refusal(error, status),
+        Style::Page => {
+            let title = if status.is_server_error() { "We are sorry" } else { "This does not work" };
+            Answer::html_with(status, oauth::error_page(title, &error.to_string()))
+        }
+    };
+    let answer = answer.and_then(|answer| match header(error) {
+        Some((name, value)) => answer.header(name, &value),
+        None => Ok(answer),
+    });
+    // Plain strings can always be written; were it not so, the status would still tell.
+    answer.unwrap_or_else(|_| Answer::bare(status))
+}
+
+fn problem(error: &Error, status: StatusCode, request_id: &str) -> Result<Answer, Error> {
     let problem = Problem {
         r#type: format!("urn:problem-type:lambda-shop:{}", error.code()),
         title: status.canonical_reason().unwrap_or_default(),
@@ -58,9 +96,30 @@ pub(super) fn answer(error: &Error, request_id: &str) -> Answer {
         errors: if let Error::Invalid(errors) = error { Some(errors) } else { None },
         available: if let Error::InsufficientStock { available } = error { Some(*available) } else { None },
     };
-    let header = match error {
+    Answer::json(status, "application/problem+json", &problem)
+}
+
+fn refusal(error: &Error, status: StatusCode) -> Result<Answer, Error> {
+    #[derive(Serialize)]
+    struct Refusal {
+        error: &'static str,
+        error_description: String,
+    }
+    let code = match error {
+        Error::OAuth(error) => error.code(),
+        Error::Unavailable(_) => "temporarily_unavailable",
+        Error::Internal(_) => "server_error",
+        _ => "invalid_request",
+    };
+    Answer::json(status, "application/json", &Refusal { error: code, error_description: error.to_string() })
+}
+
+fn header(error: &Error) -> Option<(HeaderName, String)> {
+    match error {
         // RFC 6750, section 3.
-        Error::TokenRequired => Some((WWW_AUTHENTICATE, "Bearer realm=\"lambda-shop\"".to_owned())),
+        Error::TokenRequired | Error::InvalidCredentials => {
+            Some((WWW_AUTHENTICATE, "Bearer realm=\"lambda-shop\"".to_owned()))
+        }
         Error::InvalidToken => {
             Some((WWW_AUTHENTICATE, "Bearer realm=\"lambda-shop\", error=\"invalid_token\"".to_owned()))
         }
@@ -68,14 +127,14 @@ pub(super) fn answer(error: &Error, request_id: &str) -> Answer {
             WWW_AUTHENTICATE,
             format!("Bearer realm=\"lambda-shop\", error=\"insufficient_scope\", scope=\"{scope}\""),
         )),
+        // RFC 6749, section 5.2.
+        Error::OAuth(OAuthError::InvalidClient) => {
+            Some((WWW_AUTHENTICATE, "Basic realm=\"lambda-shop\"".to_owned()))
+        }
+        Error::TooManyAttempts { retry_after_seconds } => {
+            Some((RETRY_AFTER, retry_after_seconds.to_string()))
+        }
         Error::Unavailable(_) => Some((RETRY_AFTER, "1".to_owned())),
         _ => None,
-    };
-    let answer = Answer::json(status, "application/problem+json", &problem);
-    let answer = answer.and_then(|answer| match header {
-        Some((name, value)) => answer.header(name, &value),
-        None => Ok(answer),
-    });
-    // A problem of plain strings can always be written; were it not so, the status would still tell.
-    answer.unwrap_or_else(|_| Answer::bare(status))
+    }
 }

@@ -1,5 +1,8 @@
 //! What a client sent.
 
+use std::net::{IpAddr, Ipv6Addr};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_http::{
     Body, RequestExt,
     http::{
@@ -8,20 +11,20 @@ use lambda_http::{
     },
     request::RequestContext,
 };
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{Answer, cursor};
 use crate::{
-    auth::{Scope, Staff},
+    auth::{Customer, Scope, Staff, random},
     domain::{
         id::{Entity, Id},
         input::{self, Object},
         listing,
         time::Timestamp,
     },
-    error::Error,
+    error::{Error, OAuthError},
+    oauth::Parameters,
     store::{
         idempotency::{Attempt, Record},
         keys::Keys,
@@ -66,10 +69,7 @@ impl Request {
     /// # Errors
     /// [`Error::Internal`] where the system has no randomness to give.
     pub fn new_id<T: Entity>(&self) -> Result<Id<T>, Error> {
-        let mut entropy = [0; 16];
-        let random = SystemRandom::new().fill(&mut entropy);
-        random.map_err(|_| Error::internal("the system has no randomness to give"))?;
-        Ok(Id::new(self.now, u128::from_ne_bytes(entropy)))
+        Ok(Id::new(self.now, u128::from_ne_bytes(random()?)))
     }
 
     /// The id that stands in the path under that name.
@@ -92,8 +92,39 @@ impl Request {
     /// # Errors
     /// [`Error::TokenRequired`], [`Error::InvalidToken`], [`Error::InsufficientScope`].
     pub async fn staff(&self, keys: &Keys, scope: Scope) -> Result<Staff, Error> {
-        let access = keys.verify(self.token()?).await?;
-        access.staff(scope).map_err(|_| Error::InsufficientScope(scope.as_str()))
+        keys.verify(self.token()?).await?.staff(scope)
+    }
+
+    /// Who is calling: a person in their own affairs, by an access token with that scope.
+    ///
+    /// # Errors
+    /// As for [`Self::staff`].
+    pub async fn customer(&self, keys: &Keys, scope: Scope) -> Result<Customer, Error> {
+        keys.verify(self.token()?).await?.customer(scope)
+    }
+
+    /// Where the request came from, as API Gateway has seen it; never what a header says. Of IPv6 it is the network
+    /// that counts, since a customer of a provider has all of a /64.
+    pub fn address(&self) -> String {
+        let address = match self.event.request_context_ref() {
+            Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.clone(),
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
+            _ => None,
+        };
+        let address = address.unwrap_or_default();
+        match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(IpAddr::V4(address)) => address.to_string(),
+            Ok(IpAddr::V6(address)) => {
+                let network = address.to_bits() >> 64 << 64;
+                format!("{}/64", Ipv6Addr::from_bits(network))
+            }
+            Err(_) => address,
+        }
+    }
+
+    /// Whether something was sent, and not just asked for.
+    pub fn is_post(&self) -> bool {
+        *self.event.method() == Method::POST
     }
 
     fn token(&self) -> Result<&str, Error> {
@@ -129,20 +160,77 @@ impl Request {
     }
 
     fn body(&self, known: &[&str], expected: &'static str) -> Result<Value, Error> {
-        let body: &[u8] = match self.event.body() {
-            Body::Text(text) => text.as_bytes(),
-            Body::Binary(bytes) => bytes,
-            _ => &[],
-        };
-        let media_type =
-            self.header(CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
-        if !body.is_empty() && !known.iter().any(|known| media_type.trim().eq_ignore_ascii_case(known)) {
+        let body = self.bytes();
+        if !body.is_empty() && !known.iter().any(|known| self.is_of(known)) {
             return Err(Error::UnsupportedMediaType(expected));
         }
         if body.len() > MAX_BODY_BYTES {
             return Err(Error::BodyTooLarge);
         }
         serde_json::from_slice(body).map_err(|error| Error::MalformedJson(error.to_string()))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self.event.body() {
+            Body::Text(text) => text.as_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => &[],
+        }
+    }
+
+    fn is_of(&self, media_type: &str) -> bool {
+        let sent = self.header(CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
+        sent.trim().eq_ignore_ascii_case(media_type)
+    }
+
+    /// The body, a form, as OAuth 2.0 has it.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidRequest`].
+    pub fn form(&self) -> Result<Parameters, Error> {
+        let body = self.bytes();
+        if !body.is_empty() && !self.is_of("application/x-www-form-urlencoded") {
+            let expected = "Send the parameters as application/x-www-form-urlencoded.";
+            return Err(OAuthError::InvalidRequest(expected).into());
+        }
+        if body.len() > MAX_BODY_BYTES {
+            return Err(OAuthError::InvalidRequest("The body must be no larger than 64 KiB.").into());
+        }
+        Ok(Parameters::read(form_urlencoded::parse(body).into_owned())?)
+    }
+
+    /// The query's parameters, as OAuth 2.0 has them.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidRequest`].
+    pub fn parameters(&self) -> Result<Parameters, Error> {
+        let query = self.event.query_string_parameters_ref();
+        let pairs = query.into_iter().flat_map(|query| query.iter());
+        Ok(Parameters::read(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))?)
+    }
+
+    /// Name and password of HTTP's Basic authentication, as OAuth 2.0 has them (RFC 6749, section 2.3.1); none where
+    /// there is no such header.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidClient`] where the header can't be read.
+    pub fn basic_credentials(&self) -> Result<Option<(String, String)>, Error> {
+        let Some((scheme, encoded)) = self.header(AUTHORIZATION).and_then(|value| value.split_once(' '))
+        else {
+            return Ok(None);
+        };
+        if !scheme.eq_ignore_ascii_case("Basic") {
+            return Ok(None);
+        }
+        let decoded =
+            BASE64_STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let decoded = decoded.ok_or(OAuthError::InvalidClient)?;
+        let (name, password) = decoded.split_once(':').ok_or(OAuthError::InvalidClient)?;
+        let decode = |text: &str| {
+            let mut pairs = form_urlencoded::parse(text.as_bytes());
+            pairs.next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+        };
+        Ok(Some((decode(name), decode(password))))
     }
 
     /// The query's parameters. One that is repeated is no string.

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// One item's change: what it was, and what it is.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html>
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Change {
     keys: serde_dynamo::Item,
@@ -15,15 +15,28 @@ pub struct Change {
 }
 
 impl Change {
-    /// The item before and after, if it was there on both sides and has this sort key.
-    pub(super) fn of<T: DeserializeOwned>(self, sk: &str) -> Result<Option<(T, T)>, Error> {
-        let this =
-            matches!(self.keys.inner().get("sk"), Some(serde_dynamo::AttributeValue::S(key)) if key == sk);
-        match (self.old_image, self.new_image) {
-            (Some(old), Some(new)) if this => {
-                let read = |image| serde_dynamo::from_item(image).map_err(Error::internal);
-                Ok(Some((read(old)?, read(new)?)))
-            }
+    /// The item's partition and sort key.
+    pub(super) fn key(&self) -> Result<(String, String), Error> {
+        #[derive(Deserialize)]
+        struct Key {
+            pk: String,
+            sk: String,
+        }
+        let key: Key = serde_dynamo::from_item(self.keys.clone()).map_err(Error::internal)?;
+        Ok((key.pk, key.sk))
+    }
+
+    /// Whether the item was not there before, and is now.
+    pub(super) fn is_creation(&self) -> bool {
+        self.old_image.is_none() && self.new_image.is_some()
+    }
+
+    /// The item before and after, if it was there on both sides.
+    pub(super) fn both<T: DeserializeOwned>(&self) -> Result<Option<(T, T)>, Error> {
+        let read =
+            |image: &serde_dynamo::Item| serde_dynamo::from_item(image.clone()).map_err(Error::internal);
+        match (&self.old_image, &self.new_image) {
+            (Some(old), Some(new)) => Ok(Some((read(old)?, read(new)?))),
             _ => Ok(None),
         }
     }

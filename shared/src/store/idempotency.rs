@@ -8,10 +8,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{Item, key};
 use crate::{
-    domain::{
-        id::{Id, User},
-        time::Timestamp,
-    },
+    domain::{time::Timestamp, user::Actor},
     error::Error,
 };
 
@@ -20,7 +17,7 @@ const KEPT_SECONDS: i64 = 48 * 60 * 60;
 
 /// An attempt to do something once: whose, which operation, which key, which payload.
 pub struct Attempt {
-    caller: Id<User>,
+    caller: Actor,
     operation: &'static str,
     key_hash: String,
     payload_hash: String,
@@ -33,7 +30,7 @@ impl Attempt {
     /// # Errors
     /// [`Error::Internal`] where the payload can't be written as JSON.
     pub fn new(
-        caller: Id<User>,
+        caller: Actor,
         operation: &'static str,
         key: &str,
         payload: &impl Serialize,
@@ -49,8 +46,15 @@ impl Attempt {
             payload_hash: self.payload_hash,
             answer,
             expires_at: self.now.as_seconds() + KEPT_SECONDS,
-            key: key(format!("USER#{}", self.caller), format!("IDEM#{}#{}", self.operation, self.key_hash)),
+            key: key(partition(self.caller), format!("IDEM#{}#{}", self.operation, self.key_hash)),
         }
+    }
+}
+
+fn partition(caller: Actor) -> String {
+    match caller {
+        Actor::User(id) => format!("USER#{id}"),
+        Actor::Client(id) => format!("CLIENT#{id}"),
     }
 }
 

@@ -7,15 +7,17 @@ use aws_sdk_dynamodb::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Item, Page, failure,
+    Change, Item, Page,
     idempotency::{Outcome, Record},
     key, number,
-    products::{partition, with_key},
+    products::partition,
     text,
     transaction::Transaction,
+    with_key,
 };
 use crate::{
     auth::Staff,
+    aws,
     domain::{
         id::Id,
         inventory::{Movement, Stock},
@@ -66,7 +68,7 @@ impl Inventory {
     /// [`Error::NotFound`].
     pub async fn get(&self, _by: &Staff, id: Id<Product>) -> Result<StockItem, Error> {
         let call = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = call.set_key(Some(stock_key(id))).send().await.map_err(failure::judge)?;
+        let answer = call.set_key(Some(stock_key(id))).send().await.map_err(aws::judge)?;
         serde_dynamo::from_item(answer.item.ok_or(Error::NotFound)?).map_err(Error::internal)
     }
 
@@ -116,7 +118,7 @@ impl Inventory {
             .set_exclusive_start_key(after.map(|last| movement_key(id, last)))
             .send()
             .await
-            .map_err(failure::judge)?;
+            .map_err(aws::judge)?;
         let items = answer.items.unwrap_or_default();
         if items.is_empty() && after.is_none() {
             return Err(Error::NotFound);
@@ -135,7 +137,7 @@ impl Inventory {
 /// # Errors
 /// [`Error::Internal`] where an image is damaged.
 pub fn stock_change(change: Change) -> Result<Option<(StockItem, StockItem)>, Error> {
-    change.of("ENTRY#STOCK")
+    if change.key()?.1 == "ENTRY#STOCK" { change.both() } else { Ok(None) }
 }
 
 fn stock_key(id: Id<Product>) -> Item {

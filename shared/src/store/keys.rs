@@ -1,61 +1,110 @@
 //! The public keys that access tokens are verified with: in memory, so that authorising costs no round trip.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::{failure, text};
+use super::{Item, key, number, text};
 use crate::{
     auth::{self, Access, PublicKeys, Refusal},
-    error::{self, Error},
-    telemetry::{self, Level},
+    aws,
+    cache::Cache,
+    domain::time::Timestamp,
+    error::Error,
+    telemetry,
 };
 
-/// Keys older than this are read again, so that a retired one is soon forgotten.
-const FRESH: Duration = Duration::from_secs(5 * 60);
-/// After a read that failed, or for a `kid` that is unknown, they are read again this often at most: neither an outage
-/// nor a flood of forged tokens reaches the store with every request.
-const AGAIN: Duration = Duration::from_secs(10);
+/// The partition of all keys.
+const PARTITION: &str = "KEY";
 
-/// The keys, and whose tokens they verify.
-pub struct Keys {
-    client: Client,
-    table: String,
-    issuer: String,
-    cache: Mutex<Option<Cached>>,
-}
-
+/// The table of public keys.
 #[derive(Clone)]
-struct Cached {
-    keys: Arc<PublicKeys>,
-    /// The last attempt to read them, and whether it failed.
-    tried: Instant,
-    failed: bool,
+pub struct KeyTable {
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
-/// A public key as it lies in the table: `pk` `KEY`, `sk` its `kid`.
+/// A public key as it lies in the table; its `sk` is its `kid`.
 #[derive(Serialize, Deserialize)]
 struct KeyItem {
     sk: String,
     /// Base64url of the 32 bytes, as in a JWK (RFC 8037).
     x: String,
+    /// The table's TTL attribute: when it is retired, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+}
+
+impl KeyTable {
+    /// Publishes a key. One that was published before stays as it is.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn publish(&self, kid: &str, public: &[u8], now: Timestamp) -> Result<(), Error> {
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(key(PARTITION, kid)));
+        let update = update
+            .update_expression("SET x = :x, alg = :alg, created_at = if_not_exists(created_at, :now)")
+            .expression_attribute_values(":x", text(BASE64_URL_SAFE_NO_PAD.encode(public)))
+            .expression_attribute_values(":alg", text("EdDSA"))
+            .expression_attribute_values(":now", text(now));
+        update.send().await.map(drop).map_err(aws::judge)
+    }
+
+    /// Has a key retire at that moment, unless an earlier one was set.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn retire(&self, kid: &str, at: Timestamp) -> Result<(), Error> {
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(key(PARTITION, kid)));
+        let update = update
+            .update_expression("SET expires_at = :at")
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(expires_at)")
+            .expression_attribute_values(":at", number(at.as_seconds()));
+        super::unless_refused(update.send().await).map(drop)
+    }
+
+    /// The keys that are not retired.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn read(&self, now: Timestamp) -> Result<PublicKeys, Error> {
+        let query = self.client.query().table_name(&self.table).key_condition_expression("pk = :pk");
+        let answer = query.expression_attribute_values(":pk", text(PARTITION)).send().await;
+        let items: Vec<Item> = answer.map_err(aws::judge)?.items.unwrap_or_default();
+        let items: Vec<KeyItem> = serde_dynamo::from_items(items).map_err(Error::internal)?;
+        let valid = |item: &KeyItem| item.expires_at.is_none_or(|at| at > now.as_seconds());
+        let key = |item: KeyItem| Ok((item.sk, BASE64_URL_SAFE_NO_PAD.decode(item.x)?));
+        let keys: Result<PublicKeys, base64::DecodeError> =
+            items.into_iter().filter(valid).map(key).collect();
+        keys.map_err(Error::internal)
+    }
+}
+
+/// The keys, and whose tokens they verify.
+pub struct Keys {
+    table: KeyTable,
+    issuer: String,
+    cache: Cache<PublicKeys>,
 }
 
 impl Keys {
-    pub(super) fn new(client: Client, table: String, issuer: String) -> Self {
-        Self { client, table, issuer, cache: Mutex::default() }
+    pub(super) fn new(table: KeyTable, issuer: String) -> Self {
+        Self { table, issuer, cache: Cache::new("the public keys") }
     }
 
     /// Reads the keys before the first request is there. Where that fails, the first request will try again.
     pub(super) async fn preload(&self) {
-        if let Err(error) = self.load().await {
-            telemetry::event(Level::Warn, "the keys could not be read at start", &error::chain(&error));
-        }
+        self.cache.preload(async || self.read().await).await;
+    }
+
+    /// The keys that are not retired, by their `kid`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where they can't be read.
+    pub async fn published(&self) -> Result<Arc<PublicKeys>, Error> {
+        Ok(self.cache.get(async || self.read().await).await?.value)
     }
 
     /// Judges an access token.
@@ -63,11 +112,12 @@ impl Keys {
     /// # Errors
     /// [`Error::InvalidToken`]; [`Error::Unavailable`] where the keys that would tell can't be read.
     pub async fn verify(&self, token: &str) -> Result<Access, Error> {
-        let known = self.known().await?;
-        let mut verdict = auth::verify(token, &known.keys, &self.issuer);
+        let known = self.cache.get(async || self.read().await).await?;
+        let mut verdict = auth::verify(token, &known.value, &self.issuer);
         if verdict == Err(Refusal::UnknownKey) {
-            if known.tried.elapsed() > AGAIN {
-                verdict = auth::verify(token, &self.load().await?.keys, &self.issuer);
+            if known.may_be_repeated() {
+                let read = self.cache.load(async || self.read().await).await?;
+                verdict = auth::verify(token, &read.value, &self.issuer);
             } else if known.failed {
                 return Err(Error::Unavailable("the keys could not be read".into()));
             }
@@ -75,46 +125,7 @@ impl Keys {
         verdict.map_err(|_| Error::InvalidToken)
     }
 
-    /// The keys in memory, read again where that is due. Known ones are better than none while the store is silent.
-    async fn known(&self) -> Result<Cached, Error> {
-        let cached = self.cached().clone();
-        match cached {
-            Some(cached) if cached.tried.elapsed() < if cached.failed { AGAIN } else { FRESH } => Ok(cached),
-            Some(stale) => Ok(self.load().await.unwrap_or_else(|error| {
-                telemetry::event(Level::Warn, "the keys could not be read again", &error::chain(&error));
-                stale
-            })),
-            None => self.load().await,
-        }
-    }
-
-    async fn load(&self) -> Result<Cached, Error> {
-        let tried = Instant::now();
-        let read = self.read().await;
-        let mut cache = self.cached();
-        match read {
-            Ok(keys) => Ok(cache.insert(Cached { keys: Arc::new(keys), tried, failed: false }).clone()),
-            Err(error) => {
-                if let Some(stale) = cache.as_mut() {
-                    (stale.tried, stale.failed) = (tried, true);
-                }
-                Err(error)
-            }
-        }
-    }
-
     async fn read(&self) -> Result<PublicKeys, Error> {
-        let query = self.client.query().table_name(&self.table).key_condition_expression("pk = :pk");
-        let answer =
-            query.expression_attribute_values(":pk", text("KEY")).send().await.map_err(failure::judge)?;
-        let items: Vec<KeyItem> =
-            serde_dynamo::from_items(answer.items.unwrap_or_default()).map_err(Error::internal)?;
-        let key = |item: KeyItem| Ok((item.sk, BASE64_URL_SAFE_NO_PAD.decode(item.x)?));
-        let keys: Result<PublicKeys, base64::DecodeError> = items.into_iter().map(key).collect();
-        keys.map_err(Error::internal)
-    }
-
-    fn cached(&self) -> MutexGuard<'_, Option<Cached>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.read(telemetry::now()).await
     }
 }

@@ -4,11 +4,12 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, Page, failure, key, number,
+    Item, Page, key, number,
     products::{Products, name_key, partition, status_category},
     text,
 };
 use crate::{
+    aws,
     domain::{
         id::Id,
         inventory::Availability,
@@ -53,7 +54,7 @@ impl Products {
 
         let mut items: Vec<Product> = Vec::new();
         for _ in 0..PAGES {
-            let page = query.clone().set_exclusive_start_key(start).send().await.map_err(failure::judge)?;
+            let page = query.clone().set_exclusive_start_key(start).send().await.map_err(aws::judge)?;
             let found = serde_dynamo::from_items(page.items.unwrap_or_default()).map_err(Error::internal)?;
             items.extend::<Vec<Product>>(found);
             start = page.last_evaluated_key;

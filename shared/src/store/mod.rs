@@ -7,32 +7,54 @@
 //! | | [movement of stock](inventory) | `PRODUCT#id` | `MOVE#id` |
 //! | | [SKU, to keep it unique](products) | `SKU#sku` | `SKU` |
 //! | | [idempotency record](idempotency) | `USER#id` | `IDEM#operation#hash of key` |
+//! | Users | [profile](users) | `USER#id` | `PROFILE` |
+//! | | [session](sessions) | `USER#id` | `SESSION#id` |
+//! | | [log-in](logins) | `LOGIN#email` | `LOGIN` |
+//! | | [pending registration, reset](logins) | `LOGIN#email` | `REGISTRATION#id`, `RESET#id` |
+//! | | [mark that a mail was sent](mails) | `LOGIN#email` | `MAIL#kind#id` |
+//! | | [attempts at an account](attempts) | `ATTEMPT#hmac of email` | `ATTEMPT`, `KNOWN#hmac of address` |
+//! | | [attempts from an address](attempts) | `ADDRESS#hmac of address` | `ADDRESS` |
+//! | | [authorization code](codes) | `CODE#hash` | `CODE` |
+//! | | [OAuth client](clients) | `CLIENT#id` | `CLIENT` |
+//! | | [idempotency record](idempotency) | `USER#id` | `IDEM#operation#hash of key` |
 //! | Keys | [public key](keys) | `KEY` | `kid` |
 //!
 //! Entry and stock lie side by side, so that one Query reads both, yet apart, so that a sale rewrites neither the
 //! description nor the indexes. The entry alone is listed, by six indexes: `status` or `status_category` ×
 //! newest, price, name; they hold summaries without the description.
 
+pub mod attempts;
 mod change;
-mod client;
-mod failure;
+pub mod clients;
+pub mod codes;
 pub mod idempotency;
 pub mod inventory;
 pub mod keys;
+mod list;
 mod listing;
+pub mod logins;
+pub mod mails;
 pub mod products;
+pub mod sessions;
 mod transaction;
+pub mod users;
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::AttributeValue,
+};
 
 pub use change::Change;
 pub use listing::Position;
 
 use crate::{
+    aws,
     config::{self, ConfigError},
     error::Error,
+    secrets,
 };
 
 /// An item as DynamoDB holds it.
@@ -49,7 +71,7 @@ impl Store {
     /// # Errors
     /// Where a variable is missing or unusable.
     pub fn connect() -> Result<Self, ConfigError> {
-        Ok(Self { client: client::new()? })
+        Ok(Self { client: Client::new(&aws::configuration("DYNAMODB")?) })
     }
 
     /// The catalogue.
@@ -68,15 +90,67 @@ impl Store {
         Ok(inventory::Inventory { client: self.client.clone(), table: config::required("PRODUCTS_TABLE")? })
     }
 
+    /// The accounts of users.
+    ///
+    /// # Errors
+    /// Where `USERS_TABLE` is missing.
+    pub fn users(&self) -> Result<users::Users, ConfigError> {
+        Ok(users::Users { client: self.client.clone(), table: config::required("USERS_TABLE")? })
+    }
+
+    /// The sessions of users.
+    ///
+    /// # Errors
+    /// Where `USERS_TABLE` is missing.
+    pub fn sessions(&self) -> Result<sessions::Sessions, ConfigError> {
+        let table = config::required("USERS_TABLE")?;
+        Ok(sessions::Sessions { users: users::Users { client: self.client.clone(), table } })
+    }
+
+    /// The counts of attempts at passwords, under pseudonyms that `keys` make.
+    ///
+    /// # Errors
+    /// Where `USERS_TABLE` is missing.
+    pub fn attempts(&self, keys: secrets::Keys) -> Result<attempts::Attempts, ConfigError> {
+        let table = config::required("USERS_TABLE")?;
+        Ok(attempts::Attempts { client: self.client.clone(), table, keys })
+    }
+
+    /// The OAuth clients.
+    ///
+    /// # Errors
+    /// Where `USERS_TABLE` is missing.
+    pub fn clients(&self) -> Result<clients::Clients, ConfigError> {
+        Ok(clients::Clients { client: self.client.clone(), table: config::required("USERS_TABLE")? })
+    }
+
+    /// What mails are sent by.
+    ///
+    /// # Errors
+    /// Where `USERS_TABLE` is missing.
+    pub fn mails(&self) -> Result<mails::Mails, ConfigError> {
+        let table = config::required("USERS_TABLE")?;
+        Ok(mails::Mails { users: users::Users { client: self.client.clone(), table } })
+    }
+
     /// The public keys, read at once: which opens the connection, too, before the first request is there.
     ///
     /// # Errors
     /// Where `KEYS_TABLE` or `PUBLIC_URL` is missing.
     pub async fn keys(&self) -> Result<keys::Keys, ConfigError> {
         let (table, url) = (config::required("KEYS_TABLE")?, config::required("PUBLIC_URL")?);
-        let keys = keys::Keys::new(self.client.clone(), table, format!("{}/v1", url.trim_end_matches('/')));
+        let table = keys::KeyTable { client: self.client.clone(), table };
+        let keys = keys::Keys::new(table, format!("{}/v1", url.trim_end_matches('/')));
         keys.preload().await;
         Ok(keys)
+    }
+
+    /// The table of public keys, for the one function that writes it.
+    ///
+    /// # Errors
+    /// Where `KEYS_TABLE` is missing.
+    pub fn key_table(&self) -> Result<keys::KeyTable, ConfigError> {
+        Ok(keys::KeyTable { client: self.client.clone(), table: config::required("KEYS_TABLE")? })
     }
 }
 
@@ -86,6 +160,13 @@ pub struct Page<T, P> {
     pub items: Vec<T>,
     /// After the last of them.
     pub next: Option<P>,
+}
+
+impl<T, P: Copy> Page<T, P> {
+    /// The same page, its items seen in another way.
+    pub fn map<'a, U>(&'a self, see: impl Fn(&'a T) -> U) -> Page<U, P> {
+        Page { items: self.items.iter().map(see).collect(), next: self.next }
+    }
 }
 
 fn text(value: impl ToString) -> AttributeValue {
@@ -106,4 +187,21 @@ fn version(item: &Item) -> Result<i64, Error> {
 /// The primary key of an item.
 fn key(pk: impl ToString, sk: impl ToString) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
+fn with_key(mut item: Item, key: Item) -> Item {
+    item.extend(key);
+    item
+}
+
+/// The answer of a conditional write; none where its condition does not hold.
+fn unless_refused<T, E>(result: Result<T, SdkError<E>>) -> Result<Option<T>, Error>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(refused) if refused.code() == Some("ConditionalCheckFailedException") => Ok(None),
+        Err(failed) => Err(aws::judge(failed)),
+    }
 }

@@ -8,14 +8,16 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{
-    Item, failure,
+    Item,
     idempotency::{Outcome, Record},
     inventory::{self, StockItem},
     key, number, text,
     transaction::Transaction,
+    with_key,
 };
 use crate::{
     auth::Staff,
+    aws,
     domain::{
         id::Id,
         inventory::{Availability, Movement, Stock},
@@ -77,7 +79,7 @@ impl Products {
     /// [`Error::Unavailable`].
     pub async fn ping(&self) -> Result<(), Error> {
         let call = self.client.get_item().table_name(&self.table).set_key(Some(key("HEALTH", "HEALTH")));
-        call.send().await.map(drop).map_err(failure::judge)
+        call.send().await.map(drop).map_err(aws::judge)
     }
 
     /// The product of that id. `consistent` sees every write that was answered before; it costs the double.
@@ -102,7 +104,7 @@ impl Products {
             .key_condition_expression("pk = :pk AND begins_with(sk, :entry)")
             .expression_attribute_values(":pk", text(partition))
             .expression_attribute_values(":entry", text("ENTRY"));
-        Ok(query.send().await.map_err(failure::judge)?.items.unwrap_or_default())
+        Ok(query.send().await.map_err(aws::judge)?.items.unwrap_or_default())
     }
 
     /// Puts a new product into the catalogue: entry, stock, opening movement and SKU, once.
@@ -194,15 +196,7 @@ impl Products {
             .condition_expression("stock_version < :version")
             .expression_attribute_values(":availability", text(availability.as_str()))
             .expression_attribute_values(":version", number(stock_version));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(refused)
-                if refused.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(failed) => Err(failure::judge(failed)),
-        }
+        super::unless_refused(update.send().await).map(drop)
     }
 }
 
@@ -262,9 +256,4 @@ fn replace_entry(product: &Product, version: i64) -> Result<UpdateBuilder, Error
         .condition_expression("#version = :before")
         .set_expression_attribute_names(Some(names))
         .set_expression_attribute_values(Some(values)))
-}
-
-pub(super) fn with_key(mut item: Item, key: Item) -> Item {
-    item.extend(key);
-    item
 }

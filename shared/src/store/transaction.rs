@@ -7,17 +7,19 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
     types::{
-        CancellationReason, Put, ReturnValuesOnConditionCheckFailure::AllOld, TransactWriteItem, Update,
-        builders::UpdateBuilder,
+        CancellationReason, ConditionCheck, Delete, Put,
+        ReturnValuesOnConditionCheckFailure::AllOld,
+        TransactWriteItem, Update,
+        builders::{ConditionCheckBuilder, DeleteBuilder, UpdateBuilder},
     },
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
-    Item, failure,
+    Item,
     idempotency::{Outcome, Record, Recorded},
 };
-use crate::error::Error;
+use crate::{aws, error::Error};
 
 /// How often a transaction that met another one is tried again before the caller is asked to come back.
 const RETRIES: u32 = 3;
@@ -66,6 +68,22 @@ impl<'a> Transaction<'a> {
         Ok(self)
     }
 
+    /// Removes an item on a condition.
+    pub(super) fn delete(mut self, delete: DeleteBuilder, refusal: Refusal) -> Result<Self, Error> {
+        let delete: Delete = delete.table_name(self.table).build().map_err(Error::internal)?;
+        self.writes.push(TransactWriteItem::builder().delete(delete).build());
+        self.refusals.push(refusal);
+        Ok(self)
+    }
+
+    /// Goes on if a condition holds of an item that stays as it is.
+    pub(super) fn check(mut self, check: ConditionCheckBuilder, refusal: Refusal) -> Result<Self, Error> {
+        let check: ConditionCheck = check.table_name(self.table).build().map_err(Error::internal)?;
+        self.writes.push(TransactWriteItem::builder().condition_check(check).build());
+        self.refusals.push(refusal);
+        Ok(self)
+    }
+
     /// Records the attempt. An earlier record under its key outranks whatever else stands against the transaction.
     pub(super) fn once(self, record: &'a Record) -> Result<Self, Error> {
         let item = record.item()?;
@@ -86,7 +104,7 @@ impl<'a> Transaction<'a> {
                 Verdict::Met | Verdict::Passing => return Err(Error::Unavailable(failure.into())),
                 Verdict::Replayed(earlier) => return Ok(Outcome::Replayed(earlier)),
                 Verdict::Refused(error) => return Err(error),
-                Verdict::Other => return Err(failure::judge(failure)),
+                Verdict::Other => return Err(aws::judge(failure)),
             }
             tried += 1;
         }

@@ -33,6 +33,8 @@ pub struct Request {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     through_rest: bool,
+    to_twin: bool,
+    address: String,
 }
 
 impl Request {
@@ -49,6 +51,8 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             through_rest: false,
+            to_twin: false,
+            address: "203.0.113.7".to_owned(),
         };
         request.header("User-Agent", CANARY).header("Cookie", "session=CANARY")
     }
@@ -110,6 +114,13 @@ impl Request {
         self.body("application/json", document.to_string())
     }
 
+    /// With these fields, as a browser sends a form.
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let pair = |(name, value): &(&str, &str)| format!("{}={}", form_encoded(name), form_encoded(value));
+        let fields: Vec<String> = fields.iter().map(pair).collect();
+        self.body("application/x-www-form-urlencoded", fields.join("&"))
+    }
+
     /// With this body.
     pub fn body(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
@@ -128,6 +139,18 @@ impl Request {
         self
     }
 
+    /// From this address. Only the event of API Gateway tells a function where a request comes from.
+    pub fn from(mut self, address: &str) -> Self {
+        self.address = address.to_owned();
+        self.through_rest()
+    }
+
+    /// To the twin of the function.
+    pub fn through_twin(mut self) -> Self {
+        self.to_twin = true;
+        self.through_rest()
+    }
+
     /// Sends it, and holds the answer against the contract.
     pub async fn send(self) -> Answer {
         let answer = self.try_send().await;
@@ -141,12 +164,11 @@ impl Request {
     pub async fn try_send(&self) -> reqwest::Result<Answer> {
         let (operation, parameters) = CONTRACT.operation(self.method, &self.path);
         let (status, headers, body) = if self.through_rest {
-            unfold(
-                &self
-                    .shop
-                    .invoke(&operation.id, &self.rest_event(operation, &parameters.into_iter().collect()))
-                    .await,
-            )
+            let event = self.rest_event(operation, &parameters.into_iter().collect());
+            unfold(&match self.to_twin {
+                true => self.shop.invoke_twin(&operation.function, &event).await,
+                false => self.shop.invoke(&operation.function, &event).await,
+            })
         } else {
             let pair = |(name, value): &(String, String)| {
                 format!("{}={}", percent_encoded(name), percent_encoded(value))
@@ -220,7 +242,7 @@ impl Request {
                 "domainPrefix": "api",
                 "extendedRequestId": "ExtendedRequestId=",
                 "httpMethod": self.method,
-                "identity": {"sourceIp": "203.0.113.7", "userAgent": "CANARY-agent"},
+                "identity": {"sourceIp": self.address, "userAgent": "CANARY-agent"},
                 "path": format!("/v1{}", self.path),
                 "protocol": "HTTP/1.1",
                 "requestId": format!("gateway-{}", unique_user()),
@@ -245,7 +267,20 @@ impl fmt::Display for Request {
     }
 }
 
-fn percent_encoded(text: &str) -> String {
+/// <https://url.spec.whatwg.org/#concept-urlencoded-serializer>
+fn form_encoded(text: &str) -> String {
+    percent_encoded(text).replace("%20", "+")
+}
+
+/// The fields of a form, read as a browser wrote them.
+pub fn form_of(body: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(body);
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.map(|(name, value)| (percent_decoded(name), percent_decoded(value))).collect()
+}
+
+pub(super) fn percent_encoded(text: &str) -> String {
     let encoded = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),

@@ -33,8 +33,9 @@ pub struct Contract {
 /// An operation as the contract declares it.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    /// The name of its function, too.
     pub id: String,
+    /// The function that does it: of the same name, unless it does more than one.
+    pub function: String,
     pub method: String,
     /// Its path, with the parameters' names in braces.
     pub path: String,
@@ -67,6 +68,7 @@ impl Contract {
                     let public = security.is_empty() || security.contains(&json!({}));
                     let id = declared["operationId"].as_str().unwrap().to_owned();
                     Operation {
+                        function: function_of(&id),
                         id,
                         method: method.to_uppercase(),
                         path: path.clone(),
@@ -89,8 +91,10 @@ impl Contract {
     /// The operation that a request is for, with the parameters in its path.
     pub fn operation(&self, method: &str, path: &str) -> (&Operation, HashMap<String, String>) {
         let found = self.operations.iter().filter(|operation| operation.method == method);
-        let mut found = found.filter_map(|operation| Some((operation, parameters(&operation.path, path)?)));
-        found.next().unwrap_or_else(|| panic!("the contract has no operation {method} {path}"))
+        let found = found.filter_map(|operation| Some((operation, parameters(&operation.path, path)?)));
+        // `/users/me` is none of `/users/{user_id}`.
+        let found = found.min_by_key(|(_, parameters)| parameters.len());
+        found.unwrap_or_else(|| panic!("the contract has no operation {method} {path}"))
     }
 
     /// Says in what an answer differs from what is declared.
@@ -109,7 +113,7 @@ impl Contract {
         let media_type = media_type(headers);
         let schema =
             &content.get(media_type).ok_or(format!("the content type {media_type} is not declared"))?;
-        let body = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+        let body = parsed(media_type, body)?;
         self.check(&schema["schema"], &body)?;
         if media_type == "application/problem+json" { check_problem(status, headers, &body) } else { Ok(()) }
     }
@@ -121,8 +125,7 @@ impl Contract {
         };
         let declared =
             content.get(media_type).ok_or(format!("the content type {media_type} is not declared"))?;
-        let body = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
-        self.check(&declared["schema"], &body)
+        self.check(&declared["schema"], &parsed(media_type, body)?)
     }
 
     fn check_headers(&self, response: &Value, headers: &HeaderMap) -> Result<(), String> {
@@ -175,6 +178,28 @@ impl Contract {
             Some(reference) => self.document.pointer(reference.trim_start_matches('#')).unwrap(),
             None => value,
         }
+    }
+}
+
+/// The function of an operation: `oauth-authorize` does `oauth-authorize-submit`, too.
+fn function_of(operation: &str) -> String {
+    let functions = super::process::functions();
+    let fits = |function: &&String| {
+        let rest = operation.strip_prefix(function.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let longest = functions.iter().filter(fits).max_by_key(|function| function.len());
+    longest.unwrap_or_else(|| panic!("no function does {operation}")).clone()
+}
+
+/// A body as its schema describes it.
+fn parsed(media_type: &str, body: &[u8]) -> Result<Value, String> {
+    match media_type {
+        "text/html" => {
+            Ok(json!(str::from_utf8(body).map_err(|error| format!("the body is not UTF-8: {error}"))?))
+        }
+        "application/x-www-form-urlencoded" => Ok(json!(super::client::form_of(body))),
+        _ => serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}")),
     }
 }
 

@@ -1,15 +1,18 @@
-//! A whole shop for the tests: embedded DynamoDB, the proxy in front of it, `cargo lambda watch` for the HTTP of API
-//! Gateway, and the functions' own binaries as processes, several of each.
+//! A whole shop for the tests: embedded DynamoDB, stand-ins for Secrets Manager and SES, the proxy in front of them,
+//! `cargo lambda watch` for the HTTP of API Gateway, and the functions' own binaries as processes, several of each.
 
 mod client;
 mod contract;
+pub mod page;
+pub mod people;
 pub mod process;
 pub mod proxy;
+mod rights;
 pub mod token;
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     net::TcpListener,
     path::PathBuf,
     sync::{
@@ -19,7 +22,10 @@ use std::{
     time::Duration,
 };
 
-use local::{cargo_lambda, database::Dynamo, process::Group, streams::Delivery, template::Template};
+use local::{
+    cargo_lambda, database::Dynamo, mail::Mailbox, process::Group, secrets::Secrets, streams::Delivery,
+    template::Template,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -31,17 +37,27 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF};
+pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF, form_of};
 pub use contract::{CONTRACT, Operation};
+pub use people::{Person, unique_address};
 use process::Log;
-use proxy::{Calls, Proxy};
-use token::{Signer, Token};
+use proxy::{Calls, Proxy, Service};
+use token::{Signer, Token, secret};
 
 pub const PUBLIC_URL: &str = "http://shop.test";
 pub const ISSUER: &str = "http://shop.test/v1";
 pub const BUILD: &str = "build-of-the-tests";
-const PRODUCTS: &str = "ProductsTable";
-const KEYS: &str = "KeysTable";
+/// The address of the web shop.
+pub const STOREFRONT: &str = "https://storefront.test";
+/// Who verifies this e-mail becomes an admin.
+pub const FIRST_ADMIN: &str = "first-admin@canary.test";
+pub const PRODUCTS: &str = "ProductsTable";
+pub const USERS: &str = "UsersTable";
+pub const KEYS: &str = "KeysTable";
+/// What the name of a function's twin ends with.
+const TWIN: &str = "-twin";
+pub const SIGNING_SECRET: &str = "SigningSecret";
+pub const HMAC_SECRET: &str = "HmacSecret";
 
 /// Carries databases, proxies and processes, which outlive the runtime of the test that happened to start them.
 static BACKSTAGE: LazyLock<Runtime> =
@@ -61,6 +77,8 @@ pub struct Options {
     pub closed: bool,
     /// Keeps the tables in this file instead of in memory.
     pub file: Option<PathBuf>,
+    /// No key was made yet, as right after the first deployment.
+    pub without_keys: bool,
     /// More environment variables for the functions.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -77,12 +95,15 @@ struct Running {
     /// Where `cargo lambda watch` answers: a port of this machine.
     port: u16,
     database: Dynamo,
+    secrets: Secrets,
+    mailbox: Mailbox,
     proxy: Proxy,
     signer: Signer,
     log: Arc<Log>,
     group: Group,
     instances: Mutex<Vec<(String, Child)>>,
     _cargo_lambda: Child,
+    twins: OnceCell<Twins>,
     streams: JoinSet<()>,
     folder: TempDir,
 }
@@ -108,7 +129,8 @@ impl Shop {
 
     fn of(running: Arc<Running>) -> Self {
         // A client of its own, because a test's connections end with its runtime.
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(29)).build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(29));
+        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { running, http }
     }
 
@@ -124,23 +146,31 @@ impl Shop {
         Request::new(self, "PATCH", path)
     }
 
+    pub fn put(&self, path: &str) -> Request {
+        Request::new(self, "PUT", path)
+    }
+
     pub fn delete(&self, path: &str) -> Request {
         Request::new(self, "DELETE", path)
     }
 
     /// Invokes a function with any event, past HTTP, and gives what it answers.
     pub async fn invoke(&self, function: &str, event: &Value) -> Value {
-        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.running.url());
+        self.invoke_at(&self.running.url(), function, event).await
+    }
+
+    async fn invoke_at(&self, url: &str, function: &str, event: &Value) -> Value {
+        let url = format!("{url}/2015-03-31/functions/{function}/invocations");
         let answer = self.http.post(url).body(event.to_string()).send().await.unwrap();
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
-    /// Calls of that operation of DynamoDB, to do something to.
+    /// Calls of that operation of a service, to do something to.
     pub fn calls(&self, operation: &'static str) -> Calls {
         self.running.proxy.calls(operation)
     }
 
-    /// All calls of DynamoDB, to do something to.
+    /// All calls of all services, to do something to.
     pub fn any_call(&self) -> Calls {
         self.running.proxy.any_call()
     }
@@ -165,22 +195,40 @@ impl Shop {
         self.running.database.put(KEYS, signer.item()).unwrap();
     }
 
-    /// Writes an item of the table of products, past all of the shop's rules.
-    pub fn put(&self, item: Value) {
-        self.running.database.put(PRODUCTS, item).unwrap();
+    /// The secrets of the shop's functions.
+    pub fn secrets(&self) -> &Secrets {
+        &self.running.secrets
     }
 
-    /// All items of the table of products, as DynamoDB holds them.
-    pub fn items(&self) -> Vec<Value> {
-        let scan = serde_json::from_value(json!({"TableName": PRODUCTS})).unwrap();
+    /// Where its mails arrive.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.running.mailbox
+    }
+
+    /// Writes an item of a table, past all of the shop's rules.
+    pub fn write(&self, table: &str, item: Value) {
+        self.running.database.put(table, item).unwrap();
+    }
+
+    /// Removes the items of a table that fit, past all of the shop's rules.
+    pub fn remove(&self, table: &str, fits: impl Fn(&Value) -> bool) {
+        for item in self.items(table).iter().filter(|item| fits(item)) {
+            let delete = json!({"TableName": table, "Key": {"pk": item["pk"], "sk": item["sk"]}});
+            self.running.database.database.delete_item(serde_json::from_value(delete).unwrap()).unwrap();
+        }
+    }
+
+    /// All items of a table, as DynamoDB holds them.
+    pub fn items(&self, table: &str) -> Vec<Value> {
+        let scan = serde_json::from_value(json!({"TableName": table})).unwrap();
         let answer = self.running.database.database.scan(scan).unwrap();
         json!(answer)["Items"].as_array().unwrap().clone()
     }
 
-    /// An item of the table of products, as DynamoDB holds it.
-    pub fn item(&self, pk: &str, sk: &str) -> Value {
-        let found = self.items().into_iter().find(|item| item["pk"]["S"] == pk && item["sk"]["S"] == sk);
-        found.unwrap_or_else(|| panic!("no item {pk} {sk}"))
+    /// An item of a table, as DynamoDB holds it.
+    pub fn item(&self, table: &str, pk: &str, sk: &str) -> Value {
+        let found = self.items(table).into_iter().find(|item| item["pk"]["S"] == pk && item["sk"]["S"] == sk);
+        found.unwrap_or_else(|| panic!("no item {pk} {sk} in {table}"))
     }
 
     /// Ends it, and waits until it has.
@@ -203,10 +251,42 @@ impl Shop {
         }
     }
 
+    /// The CPU time that the instances of a function have taken together so far.
+    pub fn cpu_time(&self, function: &str) -> Duration {
+        let instances = self.running.instances.lock().unwrap();
+        let ids = instances.iter().filter(|(name, _)| name == function).filter_map(|(_, child)| child.id());
+        let taken = |id| {
+            let path = format!("/proc/{id}/schedstat");
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+        };
+        ids.map(taken).sum()
+    }
+
     /// Starts so many instances of a function.
     pub async fn open(&self, function: &str, instances: usize) {
         let (running, function) = (Arc::clone(&self.running), function.to_owned());
         BACKSTAGE.spawn(async move { running.open(&function, instances) }).await.unwrap();
+    }
+
+    /// Starts a further instance of a function, apart from the others: what is done to its calls, which it makes by the
+    /// name that this gives, meets no request but those that are sent to it.
+    pub async fn open_twin(&self, function: &'static str) -> &'static str {
+        let running = Arc::clone(&self.running);
+        let start = move || {
+            let twins = running.twins.get_or_init(|| Twins::start(&running.group, &running.log));
+            let twins = BACKSTAGE.block_on(twins);
+            let name: &'static str = format!("{function}{TWIN}").leak();
+            let _entered = BACKSTAGE.enter();
+            running.open_at(&twins.url(), function, name, 1);
+            name
+        };
+        BACKSTAGE.spawn_blocking(start).await.unwrap()
+    }
+
+    /// Invokes the twin of a function.
+    async fn invoke_twin(&self, function: &str, event: &Value) -> Value {
+        self.invoke_at(&self.running.twins.get().expect("a twin is open").url(), function, event).await
     }
 
     /// How many instances of a function run.
@@ -233,27 +313,42 @@ impl Running {
         };
         let template = Template::read(&local::repository()).unwrap();
         database.create_tables(&template).unwrap();
-        database.put(KEYS, signer.item()).unwrap();
-        let proxy = Proxy::start(database.url.clone()).await.unwrap();
+        let port = free_port();
+        let functions = format!("http://127.0.0.1:{port}");
+        let secrets = Secrets::in_memory(template.secrets().unwrap(), &functions).await.unwrap();
+        if !options.without_keys {
+            database.put(KEYS, signer.item()).unwrap();
+            secrets.put(SIGNING_SECRET, &signer.secret()).unwrap();
+            secrets.put(HMAC_SECRET, &secret("hmac-1", &[7; 32])).unwrap();
+        }
+        let mailbox = Mailbox::in_memory().await.unwrap();
+        let upstreams = [
+            (Service::Dynamo, database.url.clone()),
+            (Service::Secrets, secrets.url.clone()),
+            (Service::Mail, mailbox.url.clone()),
+        ];
+        let proxy = Proxy::start(upstreams).await.unwrap();
         built.await.unwrap();
 
-        let port = free_port();
         let cargo_lambda = watch(port, &group, &log).await;
         let mut running = Self {
             options,
             port,
             database,
+            secrets,
+            mailbox,
             proxy,
             signer,
             log,
             group,
             instances: Mutex::default(),
             _cargo_lambda: cargo_lambda,
+            twins: OnceCell::const_new(),
             streams: JoinSet::new(),
             folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
         };
         // Before the functions: without a runtime API they end at once.
-        running.listens().await;
+        listens(port).await;
         if !running.options.closed {
             for function in process::functions() {
                 running.open(&function, running.usual_instances(&function));
@@ -267,11 +362,6 @@ impl Running {
 
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-
-    async fn listens(&self) {
-        let connect = async || TcpStream::connect(("127.0.0.1", self.port)).await.ok();
-        eventually("cargo lambda watch to listen", connect).await;
     }
 
     fn deliver_streams(&mut self, template: &Template) {
@@ -294,21 +384,34 @@ impl Running {
     }
 
     fn open(&self, function: &str, instances: usize) {
+        self.open_at(&self.url(), function, function, instances);
+    }
+
+    /// Starts instances behind that `cargo lambda watch`, which make their calls by that name.
+    fn open_at(&self, url: &str, function: &str, name: &str, instances: usize) {
         let mut variables: BTreeMap<String, String> = [
+            ("ADMIN_EMAIL", FIRST_ADMIN.to_owned()),
             ("ALLOWED_ORIGIN", "*".to_owned()),
             ("AWS_ACCESS_KEY_ID", "CANARY-access-key".to_owned()),
-            ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://{}/{function}", self.proxy.address)),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.proxy.url(Service::Dynamo, name)),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.proxy.url(Service::Secrets, name)),
+            ("AWS_ENDPOINT_URL_SESV2", self.proxy.url(Service::Mail, name)),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
             ("AWS_LAMBDA_FUNCTION_NAME", function.to_owned()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "1".to_owned()),
-            ("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{function}", self.url())),
+            ("AWS_LAMBDA_RUNTIME_API", format!("{url}/.rt/{function}")),
             ("AWS_REGION", "eu-central-1".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "CANARY-secret-key".to_owned()),
             ("AWS_SESSION_TOKEN", "CANARY-session-token".to_owned()),
             ("BUILD_ID", BUILD.to_owned()),
+            ("HMAC_SECRET", HMAC_SECRET.to_owned()),
             ("KEYS_TABLE", KEYS.to_owned()),
+            ("MAIL_FROM", "Shop <shop@storefront.test>".to_owned()),
             ("PRODUCTS_TABLE", PRODUCTS.to_owned()),
             ("PUBLIC_URL", PUBLIC_URL.to_owned()),
+            ("SIGNING_SECRET", SIGNING_SECRET.to_owned()),
+            ("STOREFRONT_URL", STOREFRONT.to_owned()),
+            ("USERS_TABLE", USERS.to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
@@ -317,9 +420,33 @@ impl Running {
         let program = BINARIES.join(function);
         for _ in 0..instances {
             let child = process::spawn(&self.group, &program, &[], &variables, &self.log);
-            self.instances.lock().unwrap().push((function.to_owned(), child));
+            self.instances.lock().unwrap().push((name.to_owned(), child));
         }
     }
+}
+
+/// A second `cargo lambda watch`, of the twins.
+struct Twins {
+    port: u16,
+    _cargo_lambda: Child,
+}
+
+impl Twins {
+    async fn start(group: &Group, log: &Arc<Log>) -> Self {
+        let port = free_port();
+        let twins = Self { port, _cargo_lambda: watch(port, group, log).await };
+        listens(port).await;
+        twins
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+async fn listens(port: u16) {
+    let connect = async || TcpStream::connect(("127.0.0.1", port)).await.ok();
+    eventually("cargo lambda watch to listen", connect).await;
 }
 
 /// A port for `cargo lambda watch`, which can't choose one itself. It lies below those that the system hands out, so

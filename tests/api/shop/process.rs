@@ -18,10 +18,10 @@ use tokio::{
     time::timeout,
 };
 
-/// In every request as header, token and body; in no line that a function prints.
+/// In every request as header, token and body, in every name, e-mail and password; in no line that a function prints.
 pub const CANARY: &str = "CANARY";
-/// What betrays a secret: the canary, and how every JSON Web Token begins.
-const PLANTED: [&str; 2] = [CANARY, "eyJ"];
+/// What betrays a secret: the canary, as e-mails spell it too, and how every JSON Web Token begins.
+const PLANTED: [&str; 3] = [CANARY, "canary", "eyJ"];
 /// Not of the shop: it may say what it likes.
 const CARGO_LAMBDA: &str = "cargo-lambda";
 

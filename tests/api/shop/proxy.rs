@@ -1,5 +1,6 @@
-//! A proxy between the functions and DynamoDB, reached by address alone, that does what no emulator does: it throttles,
-//! conflicts, loses answers, holds requests until a test lets them go, and counts what each call cost.
+//! A proxy between the functions and what they call (DynamoDB, Secrets Manager, SES), reached by address alone, that does
+//! what no emulator does: it throttles, conflicts, loses answers, holds requests until a test lets them go, and tells what
+//! each call cost. What template.yaml gives a function no right to, it refuses.
 
 use std::{
     io,
@@ -23,31 +24,63 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
-/// What DynamoDB speaks.
-const MEDIA_TYPE: &str = "application/x-amz-json-1.0";
+use super::rights::Rights;
+
+/// A service that the functions call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Service {
+    Dynamo,
+    Secrets,
+    Mail,
+}
+
+impl Service {
+    /// The beginning of its paths on the proxy.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dynamo => "dynamo",
+            Self::Secrets => "secrets",
+            Self::Mail => "mail",
+        }
+    }
+
+    /// What it speaks.
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Dynamo => "application/x-amz-json-1.0",
+            Self::Secrets => "application/x-amz-json-1.1",
+            Self::Mail => "application/json",
+        }
+    }
+}
+
 /// How long a test waits for calls that it expects.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The proxy. Each function has its own path on it, so that a call tells whose it is.
+/// Where each service is.
+pub type Upstreams = [(Service, String); 3];
+
+/// The proxy. Each function has its own path on it for each service, so that a call tells whose it is.
 #[derive(Clone)]
 pub struct Proxy {
-    pub address: SocketAddr,
+    address: SocketAddr,
     state: Arc<State>,
 }
 
 struct State {
-    upstream: String,
+    upstreams: Upstreams,
     http: reqwest::Client,
+    rights: Rights,
     rules: Mutex<Vec<Arc<Rule>>>,
 }
 
 impl Proxy {
     /// Listens on a free port; must run on the runtime that is to carry it.
-    pub async fn start(upstream: String) -> io::Result<Self> {
+    pub async fn start(upstreams: Upstreams) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
-        let state = Arc::new(State { upstream, http, rules: Mutex::default() });
+        let state = Arc::new(State { upstreams, http, rights: Rights::read(), rules: Mutex::default() });
         let proxy = Self { address, state: Arc::clone(&state) };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -65,6 +98,11 @@ impl Proxy {
         Ok(proxy)
     }
 
+    /// Where a function finds a service.
+    pub fn url(&self, service: Service, function: &str) -> String {
+        format!("http://{}/{}/{function}", self.address, service.name())
+    }
+
     /// Calls of that operation, such as `Query`, to do something to.
     pub fn calls(&self, operation: &'static str) -> Calls {
         Calls { operation: Some(operation), ..self.any_call() }
@@ -74,6 +112,7 @@ impl Proxy {
     pub fn any_call(&self) -> Calls {
         Calls {
             state: Arc::clone(&self.state),
+            service: None,
             operation: None,
             about: None,
             function: None,
@@ -87,9 +126,15 @@ impl State {
     async fn answer(&self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        let mut call = Call::of(&parts, &body);
+        let mut call = Call::of(&parts, &body)?;
         let (observers, rule) = self.rules_for(&call, &String::from_utf8_lossy(&body));
         let effect = rule.as_ref().map(|rule| (&rule.effect, rule));
+        let missing = self.rights.missing(&call);
+        if !missing.is_empty() {
+            eprintln!("template.yaml gives {} no right to {missing:?}", call.function);
+            let Refusal { status, body } = Refusal::error(400, "AccessDeniedException");
+            return Response::builder().status(status).body(Full::from(body)).map_err(io::Error::other);
+        }
 
         match effect {
             Some((Effect::Refuse, rule)) => {
@@ -100,7 +145,8 @@ impl State {
                 let Refusal { status, body } = refusal(&call.request);
                 rule.hit();
                 observers.iter().for_each(|observer| observer.observe(call.clone()));
-                let answer = Response::builder().status(status).header("content-type", MEDIA_TYPE);
+                let answer = Response::builder().status(status);
+                let answer = answer.header("content-type", call.service.media_type());
                 return answer.body(Full::from(body)).map_err(io::Error::other);
             }
             Some((Effect::Hold, rule)) => {
@@ -114,7 +160,7 @@ impl State {
             _ => {}
         }
 
-        let answer = self.forward(&parts, call.request.clone()).await?;
+        let answer = self.forward(&parts, &call).await?;
         call.capacity =
             serde_json::from_slice(answer.body()).ok().and_then(|body| Capacity::of(&call.operation, &body));
         observers.iter().for_each(|observer| observer.observe(call.clone()));
@@ -142,13 +188,19 @@ impl State {
         (observers, others.into_iter().find(|rule| rule.take()))
     }
 
-    /// Asks DynamoDB, and what it cost on top.
-    async fn forward(&self, parts: &Parts, mut document: Value) -> io::Result<Response<Bytes>> {
-        document["ReturnConsumedCapacity"] = json!("TOTAL");
+    /// Asks the service, and DynamoDB what it cost on top.
+    async fn forward(&self, parts: &Parts, call: &Call) -> io::Result<Response<Bytes>> {
+        let mut document = call.request.clone();
+        if call.service == Service::Dynamo {
+            document["ReturnConsumedCapacity"] = json!("TOTAL");
+        }
         let mut headers = parts.headers.clone();
         headers.remove("content-length");
         headers.remove("host");
-        let request = self.http.post(&self.upstream).headers(headers).body(document.to_string());
+        let upstream = self.upstreams.iter().find(|(service, _)| *service == call.service);
+        let (_, url) = upstream.expect("every service has an address");
+        let request =
+            self.http.post(format!("{url}{}", call.path)).headers(headers).body(document.to_string());
         let answer = request.send().await.map_err(io::Error::other)?;
         let mut response = Response::builder().status(answer.status());
         response.headers_mut().into_iter().for_each(|headers| headers.clone_from(answer.headers()));
@@ -160,6 +212,7 @@ impl State {
 #[derive(Clone)]
 pub struct Calls {
     state: Arc<State>,
+    service: Option<Service>,
     operation: Option<&'static str>,
     about: Option<String>,
     function: Option<&'static str>,
@@ -171,6 +224,12 @@ impl Calls {
     /// Only those whose body holds this text, such as a product's id.
     pub fn about(mut self, text: impl Into<String>) -> Self {
         self.about = Some(text.into());
+        self
+    }
+
+    /// Only those of this service.
+    pub fn of(mut self, service: Service) -> Self {
+        self.service = Some(service);
         self
     }
 
@@ -202,22 +261,22 @@ impl Calls {
         self.rig(Effect::Answer(Box::new(refusal)))
     }
 
-    /// Cuts the connection before DynamoDB hears of them.
+    /// Cuts the connection before the service hears of them.
     pub fn refuse(self) -> Rigged {
         self.rig(Effect::Refuse)
     }
 
-    /// Lets DynamoDB do them, then cuts the connection.
+    /// Lets the service do them, then cuts the connection.
     pub fn lose_answer(self) -> Rigged {
         self.rig(Effect::LoseAnswer)
     }
 
-    /// Holds them before DynamoDB hears of them, until released; cut off where that never happens.
+    /// Holds them before the service hears of them, until released; cut off where that never happens.
     pub fn hold(self) -> Rigged {
         self.rig(Effect::Hold)
     }
 
-    /// Lets DynamoDB do them, then holds the answers until released; cut off where that never happens.
+    /// Lets the service do them, then holds the answers until released; cut off where that never happens.
     pub fn hold_answer(self) -> Rigged {
         self.rig(Effect::HoldAnswer)
     }
@@ -247,7 +306,8 @@ impl Calls {
     }
 
     fn cover(&self, call: &Call, text: &str) -> bool {
-        self.operation.is_none_or(|operation| operation == call.operation)
+        self.service.is_none_or(|service| service == call.service)
+            && self.operation.is_none_or(|operation| operation == call.operation)
             && self.function.is_none_or(|function| function == call.function)
             && self.about.as_ref().is_none_or(|about| text.contains(about))
     }
@@ -353,19 +413,41 @@ impl Drop for Rigged {
 /// A call that a function made.
 #[derive(Clone, Debug)]
 pub struct Call {
-    function: String,
+    pub service: Service,
+    pub function: String,
+    /// What follows the service's address.
+    path: String,
     pub operation: String,
     pub request: Value,
     pub capacity: Option<Capacity>,
 }
 
 impl Call {
-    fn of(parts: &Parts, body: &[u8]) -> Self {
+    fn of(parts: &Parts, body: &[u8]) -> io::Result<Self> {
+        let mut path = parts.uri.path().trim_start_matches('/').splitn(3, '/');
+        let name = path.next().unwrap_or_default();
+        let known = [Service::Dynamo, Service::Secrets, Service::Mail];
+        let service = known.into_iter().find(|service| service.name() == name);
+        let service = service.ok_or_else(|| io::Error::other(format!("no service is called {name}")))?;
+        let function = path.next().unwrap_or_default();
         let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        // SES has a path for each operation instead, and the shop uses one.
+        let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or("SendEmail");
+        let body = String::from_utf8_lossy(body);
+        Ok(Self {
+            path: format!("/{}", path.next().unwrap_or_default()),
+            ..Self::new(service, function, operation, &body)
+        })
+    }
+
+    /// One that has not begun.
+    pub fn new(service: Service, function: &str, operation: &str, request: &str) -> Self {
         Self {
-            function: parts.uri.path().trim_matches('/').to_owned(),
-            operation: target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned(),
-            request: serde_json::from_slice(body).unwrap_or_default(),
+            service,
+            function: function.to_owned(),
+            path: String::new(),
+            operation: operation.to_owned(),
+            request: serde_json::from_str(request).unwrap_or_default(),
             capacity: None,
         }
     }
@@ -388,7 +470,7 @@ impl Capacity {
     }
 }
 
-/// An answer that DynamoDB might give.
+/// An answer that a service might give.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     pub status: u16,
@@ -396,10 +478,10 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// One of DynamoDB's errors, by its short name.
+    /// An error of the service, by its short name.
     pub fn error(status: u16, name: &str) -> Self {
         let body = json!({
-            "__type": format!("com.amazonaws.dynamodb.v20120810#{name}"),
+            "__type": format!("com.amazonaws.planted#{name}"),
             "message": "PLANTED-STORE-MESSAGE",
         });
         Self { status, body: body.to_string() }

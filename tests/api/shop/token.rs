@@ -14,17 +14,35 @@ use shared::telemetry;
 pub struct Signer {
     pub kid: String,
     pair: Ed25519KeyPair,
+    pkcs8: Vec<u8>,
 }
 
 impl Signer {
     pub fn new(kid: &str) -> Self {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
-        Self { kid: kid.to_owned(), pair: Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap() }
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap().as_ref().to_vec();
+        Self { kid: kid.to_owned(), pair: Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap(), pkcs8 }
     }
 
     /// The public half, as raw bytes.
     pub fn public(&self) -> &[u8] {
         self.pair.public_key().as_ref()
+    }
+
+    /// Its signature of anything.
+    pub fn signature(&self, message: &[u8]) -> Vec<u8> {
+        self.pair.sign(message).as_ref().to_vec()
+    }
+
+    /// A token of any header and any claims, be they JSON or not.
+    pub fn seal(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
+        let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims));
+        let signature = BASE64.encode(self.signature(message.as_bytes()));
+        format!("{message}.{signature}")
+    }
+
+    /// The text of the secret that signs with it.
+    pub fn secret(&self) -> String {
+        secret(&self.kid, &self.pkcs8)
     }
 
     /// The item of the table of keys that publishes it.
@@ -36,6 +54,38 @@ impl Signer {
             "x": {"S": BASE64.encode(self.public())},
             "created_at": {"S": "2025-01-01T00:00:00.000Z"},
         })
+    }
+}
+
+/// The text of a secret with one key, in force for long.
+pub fn secret(id: &str, key: &[u8]) -> String {
+    json!({"keys": [{"id": id, "from": "2025-01-01T00:00:00.000Z", "key": BASE64.encode(key)}]}).to_string()
+}
+
+/// The hash function of an HMAC.
+#[derive(Clone, Copy)]
+pub enum Hash {
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+impl Hash {
+    /// As `alg` names it.
+    pub fn algorithm(self) -> &'static str {
+        match self {
+            Self::Sha256 => "HS256",
+            Self::Sha384 => "HS384",
+            Self::Sha512 => "HS512",
+        }
+    }
+
+    fn of_ring(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha256 => hmac::HMAC_SHA256,
+            Self::Sha384 => hmac::HMAC_SHA384,
+            Self::Sha512 => hmac::HMAC_SHA512,
+        }
     }
 }
 
@@ -79,12 +129,12 @@ impl Token {
 
     /// Signed as it should be.
     pub fn sign(&self, signer: &Signer) -> String {
-        self.with_signature(|message| signer.pair.sign(message).as_ref().to_vec())
+        self.with_signature(|message| signer.signature(message))
     }
 
     /// Signed with HMAC, by somebody who knows the public key and hopes that it is taken for the secret.
-    pub fn sign_with_hmac(&self, secret: &[u8]) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    pub fn sign_with_hmac(&self, hash: Hash, secret: &[u8]) -> String {
+        let key = hmac::Key::new(hash.of_ring(), secret);
         self.with_signature(|message| hmac::sign(&key, message).as_ref().to_vec())
     }
 

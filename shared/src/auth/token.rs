@@ -1,7 +1,4 @@
-//! Access tokens (RFC 9068), scopes, and the proofs of who is calling.
-//!
-//! A proof can't be made outside of this module, so a function of the store that takes one can't be called without
-//! its check.
+//! Access tokens: JSON Web Tokens by RFC 9068.
 
 use std::{collections::HashMap, sync::Once};
 
@@ -9,121 +6,20 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
-    errors::{Error as JwtError, ErrorKind},
+    errors::ErrorKind,
 };
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    id::{Id, User},
-    time::Timestamp,
+use super::{Access, Grant, Key, Refusal, key_set::random};
+use crate::{
+    domain::{
+        id::Id,
+        time::Timestamp,
+        user::{Actor, Session},
+    },
+    error::Error,
 };
-
-/// What an access token allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is its own name, and api's words for it stand in as_str")]
-pub enum Scope {
-    ProductsWrite,
-    InventoryRead,
-    InventoryWrite,
-    OrdersOwn,
-    OrdersRead,
-    OrdersWrite,
-    PaymentsWrite,
-    ProfileRead,
-    Account,
-    UsersRead,
-    UsersWrite,
-    ClientsWrite,
-}
-
-impl Scope {
-    /// As tokens and the contract write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ProductsWrite => "products:write",
-            Self::InventoryRead => "inventory:read",
-            Self::InventoryWrite => "inventory:write",
-            Self::OrdersOwn => "orders:own",
-            Self::OrdersRead => "orders:read",
-            Self::OrdersWrite => "orders:write",
-            Self::PaymentsWrite => "payments:write",
-            Self::ProfileRead => "profile:read",
-            Self::Account => "account",
-            Self::UsersRead => "users:read",
-            Self::UsersWrite => "users:write",
-            Self::ClientsWrite => "clients:write",
-        }
-    }
-}
-
-/// A user's role: the set of scopes that a session of theirs gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Buys.
-    Customer,
-    /// Runs the shop.
-    Staff,
-    /// Runs the staff.
-    Admin,
-}
-
-impl Role {
-    /// What the role allows.
-    pub fn scopes(self) -> Vec<Scope> {
-        use Scope::*;
-        let customer = [OrdersOwn, ProfileRead, Account];
-        let staff =
-            [ProductsWrite, InventoryRead, InventoryWrite, OrdersRead, OrdersWrite, PaymentsWrite, UsersRead];
-        match self {
-            Self::Customer => customer.to_vec(),
-            Self::Staff => [&customer[..], &staff].concat(),
-            Self::Admin => [&customer[..], &staff, &[UsersWrite, ClientsWrite]].concat(),
-        }
-    }
-}
-
-/// A member of the staff whose token has the scope that was asked for.
-#[derive(Clone, Debug)]
-pub struct Staff {
-    id: Id<User>,
-}
-
-impl Staff {
-    /// Who it is.
-    pub fn id(&self) -> Id<User> {
-        self.id
-    }
-}
-
-/// What a valid access token says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
-    subject: Id<User>,
-    scope: String,
-}
-
-impl Access {
-    /// The proof that the caller may do what needs `scope`.
-    ///
-    /// # Errors
-    /// [`Refusal::Scope`].
-    pub fn staff(&self, scope: Scope) -> Result<Staff, Refusal> {
-        let granted = self.scope.split(' ').any(|granted| granted == scope.as_str());
-        if granted { Ok(Staff { id: self.subject }) } else { Err(Refusal::Scope) }
-    }
-}
-
-/// Why a token does not open the door.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It names a key that is not, or not yet, known here.
-    UnknownKey,
-    /// It is damaged, forged, expired, or meant for somebody else.
-    Invalid,
-    /// It is valid, but lacks the scope.
-    Scope,
-}
 
 /// The claims of an access token (RFC 9068, section 2.2).
 #[derive(Debug, Serialize, Deserialize)]
@@ -133,9 +29,12 @@ pub struct Claims {
     /// Audience: the API's URL.
     pub aud: String,
     /// Subject: whose token it is.
-    pub sub: Id<User>,
+    pub sub: Actor,
     /// The OAuth client that it was issued to.
     pub client_id: String,
+    /// The session that it belongs to, if a person began one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<Id<Session>>,
     /// When it was issued, in seconds since 1970.
     pub iat: i64,
     /// When it expires, in seconds since 1970.
@@ -157,24 +56,55 @@ const MAX_TOKEN_BYTES: usize = 4_096;
 const TOKEN_TYPE: &str = "at+jwt";
 
 impl Claims {
-    /// The claims of a token that a user of that role gets.
-    pub fn for_role(issuer: &str, subject: Id<User>, role: Role, jti: String, now: Timestamp) -> Self {
-        let scopes: Vec<&str> = role.scopes().into_iter().map(Scope::as_str).collect();
-        Self {
+    /// The claims of a token that is issued now.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the system has no randomness to give.
+    pub fn of(grant: &Grant, issuer: &str, now: Timestamp) -> Result<Self, Error> {
+        Ok(Self {
             iss: issuer.to_owned(),
             aud: issuer.to_owned(),
-            sub: subject,
-            client_id: "lambda-shop".to_owned(),
+            sub: grant.subject,
+            client_id: grant.client_id.clone(),
+            sid: grant.session,
             iat: now.as_seconds(),
             exp: now.as_seconds() + ACCESS_TOKEN_SECONDS,
-            jti,
-            scope: scopes.join(" "),
-        }
+            jti: BASE64_URL_SAFE_NO_PAD.encode(random::<16>()?),
+            scope: grant.scope.to_string(),
+        })
     }
 }
 
 /// Public keys by their `kid`.
 pub type PublicKeys = HashMap<String, Vec<u8>>;
+
+/// Public keys as everybody may read them (RFC 7517, RFC 8037).
+#[derive(Serialize)]
+pub struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Serialize)]
+struct Jwk {
+    kty: &'static str,
+    crv: &'static str,
+    x: String,
+    kid: String,
+    r#use: &'static str,
+    alg: &'static str,
+}
+
+impl From<&PublicKeys> for Jwks {
+    fn from(keys: &PublicKeys) -> Self {
+        let jwk = |(kid, key): (&String, &Vec<u8>)| {
+            let (x, kid) = (BASE64_URL_SAFE_NO_PAD.encode(key), kid.clone());
+            Jwk { kty: "OKP", crv: "Ed25519", x, kid, r#use: "sig", alg: "EdDSA" }
+        };
+        let mut keys: Vec<Jwk> = keys.iter().map(jwk).collect();
+        keys.sort_by(|one, other| one.kid.cmp(&other.kid));
+        Self { keys }
+    }
+}
 
 /// Judges an access token: EdDSA only, `typ` `at+jwt`, a key of ours by `kid`, issuer and audience, expiry.
 ///
@@ -203,7 +133,12 @@ pub fn verify(token: &str, keys: &PublicKeys, issuer: &str) -> Result<Access, Re
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let claims =
         jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| Refusal::Invalid)?.claims;
-    Ok(Access { subject: claims.sub, scope: claims.scope })
+    // None of ours lives longer, or was issued in the future.
+    let latest = i64::try_from(jsonwebtoken::get_current_timestamp() + LEEWAY_SECONDS).unwrap_or(i64::MAX);
+    if claims.exp.saturating_sub(claims.iat) > ACCESS_TOKEN_SECONDS || claims.iat > latest {
+        return Err(Refusal::Invalid);
+    }
+    Ok(Access { subject: claims.sub, session: claims.sid, scope: claims.scope })
 }
 
 /// A private key that signs access tokens. Only where tokens are made.
@@ -217,21 +152,28 @@ impl SigningKey {
     /// Makes a new one. Its `kid` is the beginning of its public half's hash.
     ///
     /// # Errors
-    /// Where the system has no randomness to give.
-    pub fn generate() -> Result<Self, ring::error::Unspecified> {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new())?;
-        Self::from_pkcs8(pkcs8.as_ref().to_vec())
+    /// [`Error::Internal`] where the system has no randomness to give.
+    pub fn generate() -> Result<Self, Error> {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new());
+        let pkcs8 = pkcs8.map_err(|_| Error::internal("the system has no randomness to give"))?;
+        let mut key = Self::from_pkcs8(String::new(), pkcs8.as_ref().to_vec())?;
+        let hash = ring::digest::digest(&ring::digest::SHA256, &key.public);
+        key.kid = BASE64_URL_SAFE_NO_PAD.encode(&hash.as_ref()[..12]);
+        Ok(key)
     }
 
-    /// Takes one from its PKCS#8 form.
+    /// The key that a set of keys holds.
     ///
     /// # Errors
-    /// Where it is none of Ed25519.
-    pub fn from_pkcs8(pkcs8: Vec<u8>) -> Result<Self, ring::error::Unspecified> {
-        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|_| ring::error::Unspecified)?;
+    /// [`Error::Internal`] where it is none of Ed25519.
+    pub fn of(key: &Key) -> Result<Self, Error> {
+        Self::from_pkcs8(key.id.clone(), key.bytes.clone())
+    }
+
+    fn from_pkcs8(kid: String, pkcs8: Vec<u8>) -> Result<Self, Error> {
+        let damaged = |_| Error::internal("a signing key is damaged");
+        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(damaged)?;
         let public = pair.public_key().as_ref().to_vec();
-        let hash = ring::digest::digest(&ring::digest::SHA256, &public);
-        let kid = BASE64_URL_SAFE_NO_PAD.encode(&hash.as_ref()[..12]);
         Ok(Self { kid, pkcs8, public })
     }
 
@@ -253,13 +195,13 @@ impl SigningKey {
     /// Signs an access token.
     ///
     /// # Errors
-    /// Where the claims can't be written as JSON.
-    pub fn sign(&self, claims: &Claims) -> Result<String, JwtError> {
+    /// [`Error::Internal`] where the claims can't be written as JSON.
+    pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
         use_ring();
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TOKEN_TYPE.to_owned());
         header.kid = Some(self.kid.clone());
-        jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(&self.pkcs8))
+        jsonwebtoken::encode(&header, claims, &EncodingKey::from_ed_der(&self.pkcs8)).map_err(Error::internal)
     }
 }
 

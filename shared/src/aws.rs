@@ -1,0 +1,115 @@
+//! How the services of AWS are called, and what their failures mean. Built by hand for a fast cold start: no credential
+//! chain, no profile files, `ring` for TLS, and only Amazon's own root certificates to parse.
+
+use std::{error::Error as StdError, fs, sync::OnceLock, time::Duration};
+
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    behavior_version::BehaviorVersion, http::SharedHttpClient, orchestrator::HttpResponse, result::SdkError,
+    stalled_stream_protection::StalledStreamProtectionConfig,
+};
+use aws_smithy_types::{error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_types::{SdkConfig, region::Region};
+
+use crate::{
+    config::{self, ATTEMPT_TIMEOUT, CALL_TIMEOUT, ConfigError},
+    error::Error,
+};
+
+/// The roots of <https://www.amazontrust.com/repository/>: to parse the system's 145 would triple the cold start.
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// How to call a service, by its name in the variable that may give another address for it.
+///
+/// # Errors
+/// Where a variable is missing or unusable.
+pub(crate) fn configuration(service: &str) -> Result<SdkConfig, ConfigError> {
+    let endpoint = config::endpoint(service);
+    let plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
+    let credentials = Credentials::new(
+        config::required("AWS_ACCESS_KEY_ID")?,
+        config::required("AWS_SECRET_ACCESS_KEY")?,
+        config::optional("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
+        .build();
+    let configuration = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(config::required("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(if plain { Builder::new().build_http() } else { https()? })
+        .timeout_config(timeouts)
+        .retry_config(
+            RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50)),
+        )
+        // Answers are small, and the timeouts above bound them.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    Ok(match endpoint {
+        Some(url) => configuration.endpoint_url(url).build(),
+        None => configuration.build(),
+    })
+}
+
+/// The client of all services, so that the roots are parsed once. `AWS_CA_BUNDLE`, which every AWS SDK reads, names
+/// other roots to trust: those of a proxy, or the system's.
+fn https() -> Result<SharedHttpClient, ConfigError> {
+    static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
+    const BUNDLE: &str = "AWS_CA_BUNDLE";
+    if let Some(client) = CLIENT.get() {
+        return Ok(client.clone());
+    }
+    let unusable = |reason: String| ConfigError::Unusable { name: BUNDLE, reason };
+    let roots = match config::optional(BUNDLE) {
+        Some(path) => fs::read(&path).map_err(|error| unusable(format!("{path}: {error}")))?,
+        None => AMAZON_ROOTS.to_vec(),
+    };
+    let trust = TrustStore::empty().with_pem_certificate(roots);
+    let tls =
+        TlsContext::builder().with_trust_store(trust).build().map_err(|error| unusable(error.to_string()))?;
+    let client =
+        Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
+    Ok(CLIENT.get_or_init(|| client).clone())
+}
+
+/// Codes of refusals that pass: throttling, contention, trouble on the service's side.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+const PASSING: [&str; 10] = [
+    "InternalServerError",
+    "InternalServiceError",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+];
+
+/// What a failed call means for the caller, where it failed for another reason than its condition: a fault of theirs
+/// it never is. [`Error::Unavailable`] where a repetition may help, [`Error::Internal`] where not.
+pub(crate) fn judge<E>(failure: SdkError<E, HttpResponse>) -> Error
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let passing = match &failure {
+        SdkError::ConstructionFailure(_) => false,
+        SdkError::ServiceError(refusal) => {
+            let code = refusal.err().code();
+            // What is no refusal of ours can't be the service's answer either, as a page of HTML.
+            !refusal.raw().status().is_client_error() || code.is_some_and(|code| PASSING.contains(&code))
+        }
+        // Timed out, no connection, or an answer that can't be read.
+        _ => true,
+    };
+    if passing { Error::Unavailable(failure.into()) } else { Error::Internal(failure.into()) }
+}

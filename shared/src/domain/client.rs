@@ -1,0 +1,59 @@
+//! OAuth clients: programs that use the shop with tokens of their own.
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+use super::input::{self, Fault};
+
+/// Where a browser is sent back to, spelled exactly as it was registered (RFC 9700, section 2.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RedirectUri(String);
+
+impl RedirectUri {
+    /// Reads one: https; http on the own machine only; or an app's own scheme, which has a dot (RFC 8252, section 7).
+    /// Neither fragment nor user information; up to 500 characters.
+    ///
+    /// # Errors
+    /// [`Fault::TooLong`], [`Fault::Format`].
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        const FORM: Fault =
+            Fault::Format("an https URL, http on this machine, or an app's own scheme; no fragment");
+        let text = input::line(text, 1, 500)?;
+        let url = Url::parse(&text).map_err(|_| FORM)?;
+        let scheme = match url.scheme() {
+            "https" => url.host().is_some(),
+            "http" => match url.host() {
+                Some(Host::Domain(name)) => name == "localhost",
+                Some(Host::Ipv4(address)) => address.is_loopback(),
+                Some(Host::Ipv6(address)) => address.is_loopback(),
+                None => false,
+            },
+            other => other.contains('.'),
+        };
+        let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains(['"', '<', '>', '\\', '#']);
+        let anonymous = url.username().is_empty() && url.password().is_none();
+        if scheme && plain && anonymous { Ok(Self(text)) } else { Err(FORM) }
+    }
+
+    /// The text of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What a Content-Security-Policy calls it: its origin, or the scheme of an app.
+    pub fn source(&self) -> String {
+        match Url::parse(&self.0) {
+            Ok(url) if url.origin().is_tuple() => url.origin().ascii_serialization(),
+            Ok(url) => format!("{}:", url.scheme()),
+            Err(_) => "'none'".to_owned(),
+        }
+    }
+
+    /// This address with parameters, after those that it has.
+    pub fn with(&self, parameters: &[(&str, &str)]) -> String {
+        let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let separator = if self.0.contains('?') { '&' } else { '?' };
+        format!("{}{separator}{encoded}", self.0)
+    }
+}

@@ -1,0 +1,47 @@
+//! Functions that are neither HTTP nor on a stream: one event, one piece of work.
+
+use std::process::ExitCode;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    config::ConfigError,
+    error::{self, Error},
+    start,
+    store::Store,
+    telemetry::{self, Invocation},
+};
+
+/// Runs a function until Lambda ends it: `open` prepares what it needs, once, and `handle` works off each event. Where
+/// it fails, the invocation does, and who has sent the event sends it again.
+pub async fn serve<E, N, H, F>(
+    operation: &'static str,
+    open: impl AsyncFnOnce(Store) -> Result<N, ConfigError>,
+    handle: H,
+) -> ExitCode
+where
+    E: DeserializeOwned,
+    N: Send + Sync + 'static,
+    H: Fn(&'static N, E) -> F,
+    F: Future<Output = Result<(), Error>>,
+{
+    let needs = match start::open(operation, open).await {
+        Ok(needs) => needs,
+        Err(code) => return code,
+    };
+    let service = service_fn(async |event: LambdaEvent<serde_json::Value>| {
+        let trace =
+            event.context.xray_trace_id.as_deref().and_then(telemetry::xray_trace_id).map(str::to_owned);
+        let invocation = Invocation::begin(event.context.request_id, trace);
+        let result = match serde_json::from_value(event.payload).map_err(Error::internal) {
+            Ok(event) => handle(needs, event).await,
+            Err(unreadable) => Err(unreadable),
+        };
+        let reason = result.as_ref().err().map(|error| error::chain(error));
+        invocation.end(if reason.is_some() { 500 } else { 200 }, reason.as_deref());
+        // The log has the reason; the caller needs to know only that there is one.
+        result.map_err(|_| lambda_runtime::Error::from("the event could not be worked off: see the log"))
+    });
+    start::ended(lambda_runtime::run(service).await)
+}

@@ -1,0 +1,199 @@
+//! The mails: each at least once and, but for an accident, at most once; none that nobody has asked for.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use local::mail::Fault;
+use serde_json::{Value, json};
+
+use crate::shop::{
+    Options, Person, Shop, USERS, eventually,
+    people::token_in,
+    proxy::{Refusal, Service, refusals},
+};
+
+/// The event that a change of the table of users is.
+fn event_of(kind: &str, before: Option<&Value>, after: &Value) -> Value {
+    let mut change = json!({
+        "Keys": {"pk": after["pk"], "sk": after["sk"]},
+        "NewImage": after,
+        "SequenceNumber": "100000000000000000000001",
+        "StreamViewType": "NEW_AND_OLD_IMAGES",
+    });
+    if let Some(before) = before {
+        change["OldImage"] = before.clone();
+    }
+    json!({"Records": [{
+        "eventID": "c81e728d9d4c2f636f067f89cc14862c",
+        "eventName": kind,
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "eu-central-1",
+        "dynamodb": change,
+        "eventSourceARN": "arn:aws:dynamodb:eu-central-1:123456789012:table/UsersTable/stream/2026-11-11T09:00:00.000",
+    }]})
+}
+
+/// What waits for a mail to somebody to be answered.
+fn waiting(shop: &Shop, person: &Person, kind: &str) -> Vec<Value> {
+    let of_them = |item: &Value| {
+        item["pk"]["S"] == format!("LOGIN#{}", person.email)
+            && item["sk"]["S"].as_str().unwrap().starts_with(kind)
+    };
+    shop.items(USERS).into_iter().filter(of_them).collect()
+}
+
+#[tokio::test]
+async fn a_change_that_the_stream_brings_again_is_mailed_once() {
+    let shop = Shop::shared().await;
+    let person = Person::new();
+    shop.register(&person).send().await.expect(202);
+    let token = shop.mailed_token(&person.email, "verify-email", 1).await;
+    let item = waiting(&shop, &person, "REGISTRATION#").remove(0);
+    // The mark is written after the mail: wait for it.
+    let marked = async || Some(()).filter(|()| !waiting(&shop, &person, "MAIL#").is_empty());
+    eventually("the mark of the mail", marked).await;
+    for _ in 0..3 {
+        let answer = shop.invoke("mail-send", &event_of("INSERT", None, &item)).await;
+        assert_eq!(answer, json!({"batchItemFailures": []}));
+    }
+    assert_eq!(shop.mailbox().sent_to(&person.email).len(), 1);
+    shop.verify(&person, &token).send().await.expect(204);
+}
+
+#[tokio::test]
+async fn what_is_no_occasion_is_not_mailed() {
+    let shop = Shop::shared().await;
+    let person = shop.somebody().await;
+    let login = shop.item(USERS, &format!("LOGIN#{}", person.email), "LOGIN");
+    let mut renewed = login.clone();
+    renewed["password"]["S"] = json!("$argon2id$v=19$m=9,t=1,p=1$CANARY");
+    let mut promoted = login.clone();
+    promoted["role"]["S"] = json!("staff");
+    for event in [
+        event_of("INSERT", None, &login),
+        // A hash of a newer make, and nothing else.
+        event_of("MODIFY", Some(&login), &renewed),
+        event_of("MODIFY", Some(&login), &login),
+        event_of("MODIFY", Some(&login), &promoted),
+        event_of("REMOVE", Some(&login), &login),
+    ] {
+        let answer = shop.invoke("mail-send", &event).await;
+        assert_eq!(answer, json!({"batchItemFailures": []}), "{event}");
+    }
+    assert_eq!(shop.mailbox().sent_to(&person.email).len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_that_is_at_rest_is_a_mailed_token() {
+    let shop = Shop::shared().await;
+    let person = shop.somebody().await;
+    let applicant = Person::new();
+    shop.register(&applicant).send().await.expect(202);
+    shop.forget_password(&person).send().await.expect(202);
+    let tokens = [
+        shop.mailed_token(&applicant.email, "verify-email", 1).await,
+        shop.mailed_token(&person.email, "reset-password", 1).await,
+    ];
+    let kept = json!(shop.items(USERS)).to_string();
+    for token in &tokens {
+        // Not even the part of it that nobody can guess.
+        assert!(!kept.contains(&token[..40]), "{token} is kept");
+    }
+    assert!(!kept.contains(&person.password) && !kept.contains(&applicant.password));
+    shop.verify(&applicant, &tokens[0]).send().await.expect(204);
+}
+
+#[tokio::test]
+async fn a_mailbox_is_not_flooded_by_who_asks_in_its_name() {
+    let shop = Shop::shared().await;
+    let person = shop.somebody().await;
+    for _ in 0..8 {
+        shop.forget_password(&person).send().await.expect(202);
+        shop.register(&person).send().await.expect(202);
+    }
+    let later = shop.somebody().await;
+    assert_eq!(shop.mailbox().sent_to(&later.email).len(), 1);
+    // Everything before it on the stream has been looked at: five of each kind, the first registration among them.
+    let subjects: Vec<String> =
+        shop.mailbox().sent_to(&person.email).into_iter().map(|mail| mail.subject).collect();
+    let kinds: BTreeSet<_> = subjects.iter().cloned().collect();
+    assert_eq!((subjects.len(), kinds.len()), (10, 3), "{subjects:#?}");
+    // Who has asked hears nothing of it, and the last of the mails is good.
+    let token = shop.mailed_token(&person.email, "reset-password", 5).await;
+    shop.reset_password(&person, &token, &Person::new().password).send().await.expect(204);
+}
+
+#[tokio::test]
+async fn a_mail_outlives_the_function_that_it_was_asked_of() {
+    let shop = Shop::start(Options { closed: true, ..Options::default() }).await;
+    shop.open("users-register", 1).await;
+    let people: Vec<Person> = (0..3).map(|_| Person::new()).collect();
+    for person in &people {
+        // Nobody sends mails yet, and the answer waits for nobody.
+        shop.register(person).send().await.expect(202);
+    }
+    shop.kill("users-register").await;
+    shop.open("mail-send", 1).await;
+    for person in &people {
+        token_in(&shop.mail_to(&person.email, 1).await);
+    }
+}
+
+#[tokio::test]
+async fn i18_whatever_befalls_the_post_a_mail_arrives() {
+    let shop = Shop::start(Options::default()).await;
+    for (name, refusal) in refusals() {
+        // What SES refuses for good is another matter, and what is unknown comes again, too.
+        let person = Person::new();
+        let fault = shop.calls("SendEmail").of(Service::Mail).about(&person.email).times(4).answer(refusal);
+        shop.register(&person).send().await.expect(202);
+        let arrived = timeout_mail(&shop, &person).await;
+        assert!(arrived, "{name}");
+        assert!(fault.hits() > 0);
+    }
+    let person = Person::new();
+    shop.mailbox().fail(&person.email, [Fault::Throttled, Fault::Broken, Fault::AnswerLost]);
+    shop.register(&person).send().await.expect(202);
+    assert!(timeout_mail(&shop, &person).await);
+    // The store that says whether it was sent, and keeps that it was.
+    for operation in ["Query", "GetItem", "PutItem"] {
+        let person = Person::new();
+        let fault = shop.calls(operation).by("mail-send").about(&person.email).times(4);
+        let fault = fault.answer(Refusal::error(500, "InternalServerError"));
+        shop.register(&person).send().await.expect(202);
+        assert!(timeout_mail(&shop, &person).await, "{operation}");
+        // The mark comes after the mail.
+        fault.reached(1).await;
+    }
+}
+
+async fn timeout_mail(shop: &Shop, person: &Person) -> bool {
+    let arrived = eventually("a mail", async || shop.mailbox().sent_to(&person.email).pop());
+    tokio::time::timeout(Duration::from_secs(20), arrived).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_mail_that_ses_refuses_for_good_holds_up_no_other() {
+    let shop = Shop::shared().await;
+    let (refused, other) = (Person::new(), Person::new());
+    let refusal = Refusal::error(400, "BadRequestException");
+    let refusing = shop.calls("SendEmail").about(&refused.email).times(1).answer(refusal);
+    shop.register(&refused).send().await.expect(202);
+    shop.register(&other).send().await.expect(202);
+    shop.mail_to(&other.email, 1).await;
+    // It is not tried again; whoever asks anew gets a new one.
+    assert_eq!((refusing.hits(), shop.mailbox().sent_to(&refused.email).len()), (1, 0));
+    shop.register(&refused).send().await.expect(202);
+    shop.mail_to(&refused.email, 1).await;
+}
+
+#[tokio::test]
+async fn who_answers_a_request_sends_no_mail() {
+    let shop = Shop::shared().await;
+    let watched = shop.calls("SendEmail").observe();
+    let person = shop.somebody().await;
+    shop.forget_password(&person).send().await.expect(202);
+    shop.mail_to(&person.email, 2).await;
+    let senders: BTreeSet<String> = watched.observed().into_iter().map(|call| call.function).collect();
+    assert_eq!(senders, BTreeSet::from(["mail-send".to_owned()]));
+}
