@@ -190,6 +190,10 @@ fn what_everybody_knows_of_somebody_is_refused() {
         "the shop's name is nobody's secret"
     );
     let somebody_elses = NewPassword::parse("zorbina.quillfeather", &[]).unwrap();
+    // Of a short name, too, the address as a whole is known.
+    for password in ["jo@example.org Jo Jo", "jo@example.org!", "joexampleorg 12345"] {
+        assert_eq!(fault(password, &["jo@example.org", "Jo"]), Some("personal_password"), "{password}");
+    }
     assert_eq!(somebody_elses.clone().unlike(&about), Err(Fault::PersonalPassword));
     assert!(somebody_elses.unlike(&["somebody@example.org", "Some Body", ""]).is_ok());
     assert_eq!(fault("zorbina hums while violet tractors rust", &about), None, "a name in a long phrase");

@@ -32,12 +32,13 @@ const STRIDE: usize = 4;
 /// The bits of the cheapest way to a password, for an attacker with this list who knows this much about its owner.
 pub(super) fn bits(password: &str, about: &[&str], list: Option<Blocklist>) -> u32 {
     let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<_>>();
-    let about: Vec<Vec<char>> = about
-        .iter()
-        .flat_map(|text| text.split(|c: char| !c.is_alphanumeric()))
-        .map(lower)
-        .filter(|word| word.len() > 2)
-        .collect();
+    let sign = |c: char| !c.is_alphanumeric();
+    // Each text as it is, without its signs, and word by word.
+    let about = about.iter().flat_map(|text| {
+        let whole = [lower(text), lower(&text.replace(sign, ""))];
+        whole.into_iter().chain(text.split(sign).map(lower))
+    });
+    let about: Vec<Vec<char>> = about.filter(|piece| piece.len() > 2).collect();
     let text = lower(password);
 
     // Signs may stand between the characters of a word, or between the words of a phrase that is listed without.
