@@ -37,6 +37,11 @@ pub fn endpoint(service: &str) -> Option<String> {
     optional(&format!("AWS_ENDPOINT_URL_{service}")).or_else(|| optional("AWS_ENDPOINT_URL"))
 }
 
+/// The issuer and audience of access tokens: version 1 of the API at its public address.
+pub fn issuer(public_url: &str) -> String {
+    format!("{}/v1", public_url.trim_end_matches('/'))
+}
+
 /// One attempt at a call below; after that the SDK tries again.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// All attempts at a call below. Shorter than [`HANDLER_TIMEOUT`], so that its failure is still answered.

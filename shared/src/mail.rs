@@ -80,9 +80,9 @@ impl Post {
     ///
     /// # Errors
     /// [`Error::Unavailable`] where a repetition may help.
-    pub async fn deliver(&self, change: &Change) -> Result<(), Error> {
+    pub async fn deliver(&self, change: Change) -> Result<(), Error> {
         let now = telemetry::now();
-        let (to, kind, id, letter) = match Occasion::of(change)? {
+        let (to, id, letter) = match Occasion::of(change)? {
             None => return Ok(()),
             Some(Occasion::Registered(email, id)) => {
                 let letter = if self.mails.has_account(&email).await? {
@@ -91,7 +91,7 @@ impl Post {
                     let token = MailToken { id, email: email.clone() };
                     Letter::VerifyEmail { token: token.write(&*self.keys.get().await?, now)? }
                 };
-                (email, "registration", id.to_string(), letter)
+                (email, id.to_string(), letter)
             }
             Some(Occasion::ResetRequested(email, id)) => {
                 if !self.mails.has_account(&email).await? {
@@ -99,25 +99,22 @@ impl Post {
                 }
                 let token = MailToken { id, email: email.clone() };
                 let letter = Letter::ResetPassword { token: token.write(&*self.keys.get().await?, now)? };
-                (email, "reset", id.to_string(), letter)
+                (email, id.to_string(), letter)
             }
             Some(Occasion::PasswordChanged(email, epoch)) => {
-                (email, "password", epoch.to_string(), Letter::PasswordChanged)
+                (email, epoch.to_string(), Letter::PasswordChanged)
             }
-            Some(Occasion::SessionsEnded(email, epoch)) => {
-                (email, "sessions", epoch.to_string(), Letter::SessionsEnded)
-            }
+            Some(Occasion::SessionsEnded(email, epoch)) => (email, epoch.to_string(), Letter::SessionsEnded),
             Some(Occasion::TokenReused(user, session)) => match self.mails.address_of(user).await? {
-                Some(email) => (email, "session", session.to_string(), Letter::SessionsEnded),
+                Some(email) => (email, session.to_string(), Letter::SessionsEnded),
                 None => return Ok(()),
             },
         };
-        let sent = self.mails.sent(&to).await?;
+        let (kind, sent) = (letter.kind(), self.mails.sent(&to).await?);
         if sent.holds(kind, &id) {
             return Ok(());
         }
-        let anybody_may_ask = matches!(kind, "registration" | "reset");
-        if anybody_may_ask && sent.in_the_last_hour(kind, now) >= PER_HOUR {
+        if letter.anybody_may_ask() && sent.in_the_last_hour(kind, now) >= PER_HOUR {
             telemetry::event(
                 Level::Warn,
                 "a mail was not sent",
@@ -185,6 +182,24 @@ impl Sender {
 }
 
 impl Letter {
+    /// What the mark that it was sent calls it.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } | Self::AlreadyRegistered => "registration",
+            Self::ResetPassword { .. } => "reset",
+            Self::PasswordChanged => "password",
+            Self::SessionsEnded => "sessions",
+        }
+    }
+
+    /// Whether it takes no more than an address to have it sent there.
+    fn anybody_may_ask(&self) -> bool {
+        match self {
+            Self::VerifyEmail { .. } | Self::AlreadyRegistered | Self::ResetPassword { .. } => true,
+            Self::PasswordChanged | Self::SessionsEnded => false,
+        }
+    }
+
     fn text(&self, storefront: &str) -> Text {
         let link = |path: &str, token: &str| format!("{storefront}/{path}?token={token}");
         match self {

@@ -40,9 +40,9 @@ impl Secrets {
     /// # Errors
     /// Where `SIGNING_SECRET` or `PUBLIC_URL` is missing.
     pub async fn issuer(&self) -> Result<Issuer, ConfigError> {
-        let url = config::required("PUBLIC_URL")?;
+        let name = config::issuer(&config::required("PUBLIC_URL")?);
         let keys = self.open("the signing keys", config::required("SIGNING_SECRET")?).await;
-        Ok(Issuer { name: format!("{}/v1", url.trim_end_matches('/')), keys })
+        Ok(Issuer { name, keys })
     }
 
     /// The keys for HMAC, read at once.

@@ -36,9 +36,7 @@ impl Credentials {
         let password = body.field("password").text(Password::parse);
         Some(Self { email: email?, password: password? })
     }
-}
 
-impl Credentials {
     /// Takes them as a form has them; none where they can't be any.
     pub fn of(email: &str, password: &str) -> Option<Self> {
         let (email, password) = (Email::parse(email).ok(), Password::parse(password).ok());

@@ -10,7 +10,7 @@ use crate::{
     error::{self, Error},
     start,
     store::{Change, Store},
-    telemetry::{self, Invocation},
+    telemetry::Invocation,
 };
 
 /// Runs a function on a table's stream until Lambda ends it: `open` prepares what it needs, once, and `handle` takes
@@ -31,9 +31,7 @@ where
         Err(code) => return code,
     };
     let service = service_fn(async |event: LambdaEvent<Value>| {
-        let trace =
-            event.context.xray_trace_id.as_deref().and_then(telemetry::xray_trace_id).map(str::to_owned);
-        let invocation = Invocation::begin(event.context.request_id, trace);
+        let invocation = Invocation::of(event.context);
         let (failed, reason) = match batch(needs, &handle, event.payload).await {
             Ok(()) => (Vec::new(), None),
             Err((sequence_number, error)) => {

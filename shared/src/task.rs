@@ -10,7 +10,7 @@ use crate::{
     error::{self, Error},
     start,
     store::Store,
-    telemetry::{self, Invocation},
+    telemetry::Invocation,
 };
 
 /// Runs a function until Lambda ends it: `open` prepares what it needs, once, and `handle` works off each event. Where
@@ -31,9 +31,7 @@ where
         Err(code) => return code,
     };
     let service = service_fn(async |event: LambdaEvent<serde_json::Value>| {
-        let trace =
-            event.context.xray_trace_id.as_deref().and_then(telemetry::xray_trace_id).map(str::to_owned);
-        let invocation = Invocation::begin(event.context.request_id, trace);
+        let invocation = Invocation::of(event.context);
         let result = match serde_json::from_value(event.payload).map_err(Error::internal) {
             Ok(event) => handle(needs, event).await,
             Err(unreadable) => Err(unreadable),

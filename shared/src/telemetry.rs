@@ -127,6 +127,12 @@ impl Invocation {
         Self { request_id, trace_id, cold_start, started: Instant::now() }
     }
 
+    /// Begins that of an event which is no HTTP.
+    pub fn of(context: lambda_runtime::Context) -> Self {
+        let trace = context.xray_trace_id.as_deref().and_then(xray_trace_id).map(str::to_owned);
+        Self::begin(context.request_id, trace)
+    }
+
     /// The id that correlates the answer, the log and the gateway's own log.
     pub fn request_id(&self) -> &str {
         &self.request_id

@@ -23,5 +23,5 @@ async fn main() -> ExitCode {
 }
 
 async fn send(post: &Post, change: Change) -> Result<(), Error> {
-    post.deliver(&change).await
+    post.deliver(change).await
 }

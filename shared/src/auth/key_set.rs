@@ -1,6 +1,8 @@
 //! The keys of one purpose, each with the moment from which it is in force: what a secret of Secrets Manager holds.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{
+    digest::{SHA256, digest},
     hmac::{self, HMAC_SHA256},
     rand::{SecureRandom, SystemRandom},
 };
@@ -165,6 +167,11 @@ impl KeySet {
 /// No purpose has a NUL, so that purpose and message can't run into each other.
 fn labelled(purpose: &str, message: &[u8]) -> Vec<u8> {
     [purpose.as_bytes(), &[0], message].concat()
+}
+
+/// Base64url of the SHA-256 of what is kept as a hash alone.
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, bytes))
 }
 
 /// Random bytes from the system's generator.

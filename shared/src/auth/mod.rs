@@ -12,8 +12,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub(crate) use key_set::random;
 pub use key_set::{Key, KeySet};
+pub(crate) use key_set::{hash, random};
 pub use mail_token::MailToken;
 pub use refresh_token::RefreshToken;
 pub use token::{ACCESS_TOKEN_SECONDS, Claims, Jwks, PublicKeys, SigningKey, verify};

@@ -1,9 +1,8 @@
 //! Refresh tokens (RFC 6749, section 1.5): they name their session, so that one write by key finds it, and rotate.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ring::digest::{SHA256, digest};
 
-use super::{KeySet, key_set::random};
+use super::{KeySet, hash, random};
 use crate::{
     domain::{
         id::Id,
@@ -48,7 +47,7 @@ impl RefreshToken {
 
     /// What is kept of it.
     pub fn hash(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, &self.secret))
+        hash(&self.secret)
     }
 
     /// The token's text: base64url of user, session, secret and tag.

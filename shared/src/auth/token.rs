@@ -11,7 +11,7 @@ use jsonwebtoken::{
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Grant, Key, Refusal, key_set::random};
+use super::{Access, Grant, Key, Refusal, random};
 use crate::{
     domain::{
         id::Id,

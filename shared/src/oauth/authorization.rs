@@ -48,11 +48,12 @@ pub struct Authorizer {
 /// # Errors
 /// Where `STOREFRONT_URL` or `PUBLIC_URL` is missing.
 pub fn authorizer(clients: Clients) -> Result<Authorizer, ConfigError> {
-    let (storefront, url) = (config::required("STOREFRONT_URL")?, config::required("PUBLIC_URL")?);
+    let (storefront, issuer) =
+        (config::required("STOREFRONT_URL")?, config::issuer(&config::required("PUBLIC_URL")?));
     Ok(Authorizer {
         registry: Registry::new(clients),
         storefront: storefront.trim_end_matches('/').to_owned(),
-        issuer: format!("{}/v1", url.trim_end_matches('/')),
+        issuer,
     })
 }
 

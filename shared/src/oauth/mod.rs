@@ -7,7 +7,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future;
-use ring::digest::{SHA256, digest};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -15,7 +14,7 @@ pub use authorization::{Authorization, Authorizer, Unanswerable, authorizer};
 pub use page::{Html, error as error_page};
 
 use crate::{
-    auth::{ACCESS_TOKEN_SECONDS, FIRST_PARTY, Grant, KeySet, Scope, Scopes},
+    auth::{ACCESS_TOKEN_SECONDS, FIRST_PARTY, Grant, KeySet, Scope, Scopes, hash},
     config::{self, ConfigError},
     domain::{
         client::RedirectUri,
@@ -208,7 +207,7 @@ impl Registry {
         };
         let expected = client.secret_hash.as_deref().ok_or(OAuthError::UnauthorizedClient)?;
         // Hashes of secrets with 256 random bits: how long their comparison takes tells nothing.
-        if credentials.secret.as_deref().map(hash_secret).as_deref() != Some(expected) {
+        if credentials.secret.as_deref().map(|secret| hash(secret.as_bytes())).as_deref() != Some(expected) {
             return Err(OAuthError::InvalidClient.into());
         }
         let scope = scope.unwrap_or_else(|| client.scope.clone());
@@ -267,7 +266,8 @@ impl NewClient {
         now: Timestamp,
     ) -> Result<ClientItem, Error> {
         let Self { name, scope, redirect_uris } = self.clone();
-        let secret_hash = if redirect_uris.is_empty() { Some(hash_secret(&secret(id, keys)?)) } else { None };
+        let secret_hash =
+            if redirect_uris.is_empty() { Some(hash(secret(id, keys)?.as_bytes())) } else { None };
         Ok(ClientItem { id, name, scope, redirect_uris, secret_hash, created_at: now, created_by: by })
     }
 }
@@ -326,10 +326,6 @@ pub fn with_secret(shown: &str, keys: &KeySet) -> Result<String, Error> {
     serde_json::to_string(&shown).map_err(Error::internal)
 }
 
-fn hash_secret(secret: &str) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, secret.as_bytes()))
-}
-
 /// What a client gets, whatever it has shown for it (RFC 6749, section 5.1).
 #[derive(Serialize)]
 pub struct TokenAnswer {
@@ -369,8 +365,7 @@ pub struct Metadata {
 /// # Errors
 /// Where `PUBLIC_URL` is missing.
 pub fn metadata() -> Result<Metadata, ConfigError> {
-    let url = config::required("PUBLIC_URL")?;
-    let issuer = format!("{}/v1", url.trim_end_matches('/'));
+    let issuer = config::issuer(&config::required("PUBLIC_URL")?);
     let at = |path: &str| format!("{issuer}/{path}");
     Ok(Metadata {
         authorization_endpoint: at("oauth/authorize"),

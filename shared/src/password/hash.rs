@@ -6,11 +6,10 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{Error as HashError, PasswordHasher, PasswordVerifier, phc},
 };
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use super::Password;
-use crate::error::Error;
+use crate::{auth::random, error::Error};
 
 /// Today's parameters: those of OWASP's Password Storage Cheat Sheet. They can be changed here and in [`NOBODY`] at any
 /// time: every other hash is made anew at its owner's next log-in.
@@ -51,8 +50,7 @@ impl PasswordHash {
     /// # Errors
     /// [`Error::Internal`] where there is no randomness or no memory.
     pub fn of(password: &Password) -> Result<Self, Error> {
-        let mut salt = [0; SALT_BYTES];
-        SystemRandom::new().fill(&mut salt).map_err(|_| Error::internal("there is no randomness"))?;
+        let salt = random::<SALT_BYTES>()?;
         let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).map_err(Error::internal)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let hash = argon2.hash_password_with_salt(password.0.as_bytes(), &salt).map_err(Error::internal)?;

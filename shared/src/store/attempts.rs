@@ -8,13 +8,12 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    types::{AttributeValue, DeleteRequest, PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest},
+    types::{AttributeValue, DeleteRequest, PutRequest, WriteRequest},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future;
 
-use super::{Item, key, number, with_key};
+use super::{Item, integer, key, number, update_unless_refused, with_key};
 use crate::{
     auth::KeySet,
     aws,
@@ -91,8 +90,7 @@ impl Limit {
 
     /// How many seconds it still takes until another attempt is looked at.
     fn wait(&self, item: &Item, now: Timestamp) -> i64 {
-        let read = |name: &str| item.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
-        let (count, last) = (read(&self.count).unwrap_or(0), read(&self.last).unwrap_or(0));
+        let (count, last) = (integer(item, &self.count).unwrap_or(0), integer(item, &self.last).unwrap_or(0));
         let Ok(over) = usize::try_from(count - self.free) else { return 0 };
         let wait = WAITS[over.min(WAITS.len() - 1)];
         let millis = last + wait * 1000 - now.as_millis();
@@ -175,11 +173,9 @@ impl Attempts {
                 assignments.join(", ")
             ))
             .condition_expression(conditions.join(" AND "))
-            .set_expression_attribute_values(Some(values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Some(item) = refused(update.clone()).await? else { return Ok(Ok(())) };
-        let forgotten = item.get("expires_at").and_then(|at| at.as_n().ok()?.parse::<i64>().ok());
-        if forgotten.is_none_or(|at| at > now.as_seconds()) {
+            .set_expression_attribute_values(Some(values));
+        let Err(item) = update_unless_refused(update.clone()).await? else { return Ok(Ok(())) };
+        if integer(&item, "expires_at").is_none_or(|at| at > now.as_seconds()) {
             return Ok(Err(item));
         }
         // DynamoDB removes what has expired sooner or later: until then it is judged here.
@@ -188,14 +184,13 @@ impl Attempts {
             .condition_expression("expires_at <= :now")
             .expression_attribute_values(":now", number(now.as_seconds()));
         super::unless_refused(delete.send().await)?;
-        Ok(refused(update).await?.map_or(Ok(()), Err))
+        Ok(update_unless_refused(update).await?.map(drop))
     }
 
     async fn is_known(&self, attempt: &Attempt, now: Timestamp) -> Result<bool, Error> {
         let get = self.client.get_item().table_name(&self.table).set_key(Some(attempt.known_key()));
         let item = get.send().await.map_err(aws::judge)?.item.unwrap_or_default();
-        let expires_at = item.get("expires_at").and_then(|at| at.as_n().ok()?.parse::<i64>().ok());
-        Ok(expires_at.is_some_and(|at| at > now.as_seconds()))
+        Ok(integer(&item, "expires_at").is_some_and(|at| at > now.as_seconds()))
     }
 
     /// Forgets what was counted at the account, and this one attempt of the address, which the account knows from now
@@ -258,19 +253,6 @@ impl Attempts {
 fn note(result: Result<(), Error>) {
     if let Err(error) = result {
         telemetry::event(Level::Warn, "attempts could not be forgotten", &error::chain(&error));
-    }
-}
-
-/// Sends an update; gives the item that stood against it, if its condition does not hold.
-async fn refused(update: UpdateItemFluentBuilder) -> Result<Option<Item>, Error> {
-    match update.send().await {
-        Ok(_) => Ok(None),
-        Err(failed) => match failed.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                Ok(Some(refused.item().cloned().unwrap_or_default()))
-            }
-            _ => Err(aws::judge(failed)),
-        },
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// One item's change: what it was, and what it is.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html>
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Change {
     keys: serde_dynamo::Item,
@@ -32,10 +32,9 @@ impl Change {
     }
 
     /// The item before and after, if it was there on both sides.
-    pub(super) fn both<T: DeserializeOwned>(&self) -> Result<Option<(T, T)>, Error> {
-        let read =
-            |image: &serde_dynamo::Item| serde_dynamo::from_item(image.clone()).map_err(Error::internal);
-        match (&self.old_image, &self.new_image) {
+    pub(super) fn both<T: DeserializeOwned>(self) -> Result<Option<(T, T)>, Error> {
+        let read = |image| serde_dynamo::from_item(image).map_err(Error::internal);
+        match (self.old_image, self.new_image) {
             (Some(old), Some(new)) => Ok(Some((read(old)?, read(new)?))),
             _ => Ok(None),
         }

@@ -2,19 +2,19 @@
 
 use aws_sdk_dynamodb::types::Update;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Item, key,
-    logins::{Authenticated, unchanged},
+    logins::{Authenticated, login_key},
     sessions::{Opened, Sessions, opening},
     text,
     transaction::Transaction,
-    users, with_key,
+    users::{at_epoch, profile_key},
+    with_key,
 };
 use crate::{
-    auth::{Grant, Scopes, random},
+    auth::{Grant, Scopes, hash, random},
     aws,
     domain::{
         client::RedirectUri,
@@ -95,7 +95,7 @@ impl Sessions {
         };
         let item = with_key(serde_dynamo::to_item(item).map_err(Error::internal)?, code_key(&code));
         Transaction::new(&self.users.client, &self.users.table)
-            .check(unchanged(user), |_| Error::InvalidCredentials)?
+            .check(at_epoch(login_key(user.email()), user.epoch()), |_| Error::InvalidCredentials)?
             .create(item, |_| Error::internal("this code exists"))?
             .commit()
             .await?;
@@ -113,7 +113,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Opened, Error> {
         let code = self.unused(presented, now).await?;
-        let challenge = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, presented.code_verifier.as_bytes()));
+        let challenge = hash(presented.code_verifier.as_bytes());
         let fits = code.expires_at > now.as_seconds()
             && code.client_id == presented.client_id
             && code.redirect_uri.as_str() == presented.redirect_uri
@@ -135,7 +135,7 @@ impl Sessions {
             .expression_attribute_values(":session", text(id));
         let committed = Transaction::new(&self.users.client, &self.users.table)
             .update(used, |_| Error::StaleVersion)?
-            .check(users::at_epoch(code.user_id, code.epoch), |_| WRONG)?
+            .check(at_epoch(profile_key(code.user_id), code.epoch), |_| WRONG)?
             .create(session, |_| Error::internal("a session of this id exists"))?
             .commit()
             .await;
@@ -164,5 +164,5 @@ impl Sessions {
 }
 
 fn code_key(code: &str) -> Item {
-    key(format!("CODE#{}", BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, code.as_bytes()))), "CODE")
+    key(format!("CODE#{}", hash(code.as_bytes())), "CODE")
 }

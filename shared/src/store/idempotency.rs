@@ -1,13 +1,11 @@
 //! Idempotency records: what was answered to a key, committed together with the effect. A crash, a retry storm or a
 //! lost answer therefore sees "nothing happened" or "all of it".
 
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{Item, key};
 use crate::{
+    auth::hash,
     domain::{time::Timestamp, user::Actor},
     error::Error,
 };
@@ -56,10 +54,6 @@ fn partition(caller: Actor) -> String {
         Actor::User(id) => format!("USER#{id}"),
         Actor::Client(id) => format!("CLIENT#{id}"),
     }
-}
-
-fn hash(bytes: &[u8]) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, bytes))
 }
 
 /// An answer as it is kept.

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{
-    ConditionCheck, Delete, DeleteRequest, KeysAndAttributes, Update, WriteRequest,
-    builders::{ConditionCheckBuilder, UpdateBuilder},
+    Delete, DeleteRequest, KeysAndAttributes, Update, WriteRequest,
+    builders::{DeleteBuilder, UpdateBuilder},
 };
 use serde::{Deserialize, Serialize};
 
@@ -168,13 +168,10 @@ impl Users {
     ) -> Result<(), Error> {
         let applicant = Applicant { email: token.email.clone(), name: registration.name };
         let user = applicant.user(user, role, now);
-        let used_up = Delete::builder()
-            .set_key(Some(registration_key(&token.email, token.id)))
-            .condition_expression("attribute_exists(pk)");
         Transaction::new(&self.client, &self.table)
             .create(opening_login(&user, registration.password)?, |_| Error::TokenExpired)?
             .create(opening_profile(&user)?, |_| Error::internal("a user of this id exists"))?
-            .delete(used_up, |_| Error::TokenExpired)?
+            .delete(existing(registration_key(&token.email, token.id)), |_| Error::TokenExpired)?
             .commit()
             .await
             .map(drop)
@@ -230,11 +227,8 @@ impl Users {
         if reset.expires_at <= now.as_seconds() || reset.created_at < login.password_changed_at {
             return Err(Error::TokenExpired);
         }
-        let used_up = Delete::builder()
-            .set_key(Some(reset_key(&token.email, token.id)))
-            .condition_expression("attribute_exists(pk)");
         Transaction::new(&self.client, &self.table)
-            .delete(used_up, |_| Error::TokenExpired)?
+            .delete(existing(reset_key(&token.email, token.id)), |_| Error::TokenExpired)?
             .update(set_password(&token.email, login.epoch, &password, now), |_| Error::TokenExpired)?
             .update(raise_epoch(login.user_id), |_| Error::TokenExpired)?
             .commit()
@@ -308,11 +302,9 @@ impl Users {
         }
         keys.retain(|key| *key != login && *key != profile);
         self.remove(keys).await?;
-        let delete =
-            |key: Item| Delete::builder().set_key(Some(key)).condition_expression("attribute_exists(pk)");
         Transaction::new(&self.client, &self.table)
-            .delete(delete(login), |_| Error::InvalidToken)?
-            .delete(delete(profile), |_| Error::InvalidToken)?
+            .delete(existing(login), |_| Error::InvalidToken)?
+            .delete(existing(profile), |_| Error::InvalidToken)?
             .commit()
             .await
             .map(drop)
@@ -372,7 +364,7 @@ impl Users {
         Ok((reset, login))
     }
 
-    async fn read<T: serde::de::DeserializeOwned>(&self, key: Item) -> Result<Option<T>, Error> {
+    pub(super) async fn read<T: serde::de::DeserializeOwned>(&self, key: Item) -> Result<Option<T>, Error> {
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
         let item = get.set_key(Some(key)).send().await.map_err(aws::judge)?.item;
         item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
@@ -392,12 +384,9 @@ pub(super) fn login_key(email: &Email) -> Item {
     key(login_partition(email), "LOGIN")
 }
 
-/// Checks that a log-in is as its password's check saw it: whatever ends sessions raises the epoch.
-pub(super) fn unchanged(user: &Authenticated) -> ConditionCheckBuilder {
-    ConditionCheck::builder()
-        .set_key(Some(login_key(user.email())))
-        .condition_expression("epoch = :epoch")
-        .expression_attribute_values(":epoch", number(user.epoch()))
+/// Removes an item that must be there.
+fn existing(key: Item) -> DeleteBuilder {
+    Delete::builder().set_key(Some(key)).condition_expression("attribute_exists(pk)")
 }
 
 fn registration_key(email: &Email, id: Id<Registration>) -> Item {

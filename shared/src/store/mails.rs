@@ -38,7 +38,7 @@ impl Occasion {
     ///
     /// # Errors
     /// [`Error::Internal`] where the change can't be read.
-    pub fn of(change: &Change) -> Result<Option<Self>, Error> {
+    pub fn of(change: Change) -> Result<Option<Self>, Error> {
         #[derive(Deserialize)]
         struct Login {
             epoch: i64,

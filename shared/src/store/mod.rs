@@ -44,7 +44,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    types::AttributeValue,
+    operation::update_item::{UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 
 pub use change::Change;
@@ -138,9 +139,9 @@ impl Store {
     /// # Errors
     /// Where `KEYS_TABLE` or `PUBLIC_URL` is missing.
     pub async fn keys(&self) -> Result<keys::Keys, ConfigError> {
-        let (table, url) = (config::required("KEYS_TABLE")?, config::required("PUBLIC_URL")?);
-        let table = keys::KeyTable { client: self.client.clone(), table };
-        let keys = keys::Keys::new(table, format!("{}/v1", url.trim_end_matches('/')));
+        let table = config::required("KEYS_TABLE")?;
+        let issuer = config::issuer(&config::required("PUBLIC_URL")?);
+        let keys = keys::Keys::new(keys::KeyTable { client: self.client.clone(), table }, issuer);
         keys.preload().await;
         Ok(keys)
     }
@@ -177,11 +178,14 @@ fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+/// The whole number that an attribute holds.
+fn integer(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
 /// How often an item has changed, from 1.
 fn version(item: &Item) -> Result<i64, Error> {
-    let version = item.get("version").and_then(|version| version.as_n().ok());
-    let version = version.and_then(|version| version.parse().ok());
-    version.ok_or_else(|| Error::internal("an item has no version"))
+    integer(item, "version").ok_or_else(|| Error::internal("an item has no version"))
 }
 
 /// The primary key of an item.
@@ -192,6 +196,22 @@ fn key(pk: impl ToString, sk: impl ToString) -> Item {
 fn with_key(mut item: Item, key: Item) -> Item {
     item.extend(key);
     item
+}
+
+/// Sends a conditional update; gives the item that stood against it, where its condition does not hold.
+async fn update_unless_refused(
+    update: UpdateItemFluentBuilder,
+) -> Result<Result<UpdateItemOutput, Item>, Error> {
+    let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    match update.send().await {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(failed) => match failed.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                Ok(Err(refused.item().cloned().unwrap_or_default()))
+            }
+            _ => Err(aws::judge(failed)),
+        },
+    }
 }
 
 /// The answer of a conditional write; none where its condition does not hold.

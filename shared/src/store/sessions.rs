@@ -1,23 +1,23 @@
 //! Sessions: each is one family of refresh tokens, of which one is good at a time.
 
 use aws_sdk_dynamodb::{
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    types::{ReturnValue, ReturnValuesOnConditionCheckFailure, Update},
+    operation::update_item::builders::UpdateItemFluentBuilder,
+    types::{ReturnValue, Update},
 };
 use futures_util::future;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Item, key,
-    logins::{Authenticated, login_key, unchanged},
+    logins::{Authenticated, login_key},
     number, text,
     transaction::Transaction,
-    users::{Users, partition},
+    update_unless_refused,
+    users::{Users, at_epoch, partition},
     with_key,
 };
 use crate::{
     auth::{Grant, KeySet, RefreshToken, Scopes},
-    aws,
     domain::{
         id::Id,
         time::Timestamp,
@@ -84,7 +84,8 @@ impl Sessions {
     ) -> Result<Opened, Error> {
         let transaction = Transaction::new(&self.users.client, &self.users.table);
         let transaction = match user.renewed_hash() {
-            None => transaction.check(unchanged(user), |_| Error::InvalidCredentials)?,
+            None => transaction
+                .check(at_epoch(login_key(user.email()), user.epoch()), |_| Error::InvalidCredentials)?,
             Some(hash) => {
                 let renew = Update::builder()
                     .set_key(Some(login_key(user.email())))
@@ -136,27 +137,22 @@ impl Sessions {
             .expression_attribute_values(":client", text(client_id))
             .expression_attribute_values(":now", text(now))
             .expression_attribute_values(":seconds", number(now.as_seconds()))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            .return_values(ReturnValue::AllNew);
         if !scopes.is_empty() {
             write = write.expression_attribute_names("#scope", "scope");
         }
         for (index, scope) in scopes.into_iter().enumerate() {
             write = write.expression_attribute_values(format!(":scope{index}"), text(scope));
         }
-        let (written, account) = future::join(write.send(), self.users.account(presented.user)).await;
-        let (session, token): (SessionItem, RefreshToken) = match written {
+        let (written, account) =
+            future::join(update_unless_refused(write), self.users.account(presented.user)).await;
+        let (session, token): (SessionItem, RefreshToken) = match written? {
             Ok(answer) => {
                 let item = answer.attributes.unwrap_or_default();
                 (serde_dynamo::from_item(item).map_err(Error::internal)?, successor)
             }
-            Err(refused) => {
-                let Some(UpdateItemError::ConditionalCheckFailedException(failed)) =
-                    refused.as_service_error()
-                else {
-                    return Err(aws::judge(refused));
-                };
-                let session = failed.item().cloned().ok_or(WRONG)?;
+            Err(session) if session.is_empty() => return Err(WRONG),
+            Err(session) => {
                 let session: SessionItem = serde_dynamo::from_item(session).map_err(Error::internal)?;
                 let token = self.repeated(presented, &session, client_id, scope, keys, now).await?;
                 (session, token)
@@ -229,17 +225,12 @@ impl Sessions {
         };
         let update = update
             .condition_expression("attribute_exists(token_hash) AND client_id = :client")
-            .expression_attribute_values(":client", text(client_id))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(failed) => match failed.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    let others = refused.item().and_then(|item| item.get("client_id"));
-                    if others.is_some_and(|other| *other != text(client_id)) { Err(OTHER) } else { Ok(()) }
-                }
-                _ => Err(aws::judge(failed)),
-            },
+            .expression_attribute_values(":client", text(client_id));
+        match update_unless_refused(update).await? {
+            Err(session) if session.get("client_id").is_some_and(|other| *other != text(client_id)) => {
+                Err(OTHER)
+            }
+            _ => Ok(()),
         }
     }
 

@@ -13,13 +13,12 @@ use aws_sdk_dynamodb::{
         builders::{ConditionCheckBuilder, DeleteBuilder, UpdateBuilder},
     },
 };
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
     Item,
     idempotency::{Outcome, Record, Recorded},
 };
-use crate::{aws, error::Error};
+use crate::{auth::random, aws, error::Error};
 
 /// How often a transaction that met another one is tried again before the caller is asked to come back.
 const RETRIES: u32 = 3;
@@ -162,9 +161,5 @@ enum Verdict {
 
 /// A pause between nothing and `longest`: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
 fn jitter(longest: Duration) -> Duration {
-    let mut random = [0; 1];
-    match SystemRandom::new().fill(&mut random) {
-        Ok(()) => longest * u32::from(random[0]) / 256,
-        Err(_) => longest,
-    }
+    random().map_or(longest, |[random]: [u8; 1]| longest * u32::from(random) / 256)
 }

@@ -10,7 +10,6 @@ use serde_json::json;
 use super::{Item, Page, key, logins, number, text, transaction::Transaction, with_key};
 use crate::{
     auth::{Customer, Staff},
-    aws,
     domain::{
         id::Id,
         input::{Invalid, Object},
@@ -96,9 +95,7 @@ impl Users {
     }
 
     pub(super) async fn account(&self, id: Id<User>) -> Result<Option<Account>, Error> {
-        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let item = get.set_key(Some(profile_key(id))).send().await.map_err(aws::judge)?.item;
-        item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
+        self.read(profile_key(id)).await
     }
 
     /// One page of the users, the newest first. Filters may leave a page shorter than `limit` although more follow.
@@ -127,8 +124,7 @@ impl Users {
         }
         let start = after.map(|id| with_key(profile_key(id), super::list::position(LIST, id)));
         let pages = super::list::newest(&self.client, &self.table, LIST, limit, start);
-        let page: Page<User, Id<User>> = pages.read(fits, |user| user.id).await?;
-        Ok(page)
+        pages.read(fits, |user| user.id).await
     }
 
     /// Changes what the caller says of themselves, from the version that was read.
@@ -243,10 +239,11 @@ pub(super) fn raise_epoch(id: Id<User>) -> aws_sdk_dynamodb::types::builders::Up
         .expression_attribute_values(":one", number(1))
 }
 
-/// Checks that the account is as it was: whatever ends its sessions, a change of its standing too, raises the epoch.
-pub(super) fn at_epoch(id: Id<User>, epoch: i64) -> ConditionCheckBuilder {
+/// Checks that an account is as it was, by its profile's or its log-in's key: whatever ends its sessions, a change of its
+/// standing too, raises the epoch.
+pub(super) fn at_epoch(key: Item, epoch: i64) -> ConditionCheckBuilder {
     ConditionCheck::builder()
-        .set_key(Some(profile_key(id)))
+        .set_key(Some(key))
         .condition_expression("epoch = :epoch")
         .expression_attribute_values(":epoch", number(epoch))
 }
