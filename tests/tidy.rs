@@ -107,6 +107,18 @@ fn functions_have_just_the_rights_that_they_need() {
         .finds("no right to any action on HmacSecret", template, secret, "Resource: !Ref SigningSecret")
         .finds("has rights on SigningSecret, which none", template, secret, "Resource: !Ref SigningSecret")
         .finds("has rights on KeysTable, which none", template, "KEYS_TABLE: !Ref KeysTable", "KEYS: here")
+        .finds(
+            "no right to any action on EventBus",
+            template,
+            "Resource: !GetAtt EventBus.Arn",
+            "Resource: !GetAtt EventArchive.Arn",
+        )
+        .finds(
+            "EventsPublish has rights on OrdersTable, which none",
+            template,
+            "Stream: !GetAtt OrdersTable.StreamArn",
+            "Stream: !GetAtt KeysTable.StreamArn",
+        )
         .finds("the right to ses:SendEmail if", template, "[ses:SendEmail]", "[ses:SendRawEmail]")
         .finds("the right to ses:SendEmail if", template, "MAIL_FROM:", "MAIL_TO:")
         .finds(
@@ -146,7 +158,7 @@ fn functions_have_limits_logs_and_alarms() {
     let template = "template.yaml";
     let alarms = "Alarms: [!Ref ProductsGetFaults]";
     holds(rules::operation)
-        .finds("the limits on time must rise", template, "Timeout: 10\n", "Timeout: 30\n")
+        .finds("the limits on time must rise", template, "Timeout: 15\n", "Timeout: 30\n")
         .finds("must have Architectures [arm64]", template, "[arm64]", "[x86_64]")
         .finds("UsersRegister must have MemorySize 1769", template, "MemorySize: 1769", "MemorySize: 512")
         .finds(
@@ -198,6 +210,12 @@ fn contracts_say_what_the_code_asks_for() {
     holds(rules::contracts_match_code)
         .finds("main.rs asks for the scopes", create, "products:write", "products:read")
         .finds(
+            "main.rs asks for the scopes",
+            "functions/orders-get/openapi.yaml",
+            "orders:own",
+            "orders:read",
+        )
+        .finds(
             "must have the parameter Idempotency-Key",
             create,
             "parameters/IdempotencyKey",
@@ -229,6 +247,18 @@ fn every_problem_code_is_documented() {
         .finds("must list bad 400", "template.yaml", "\"bad_request\"", "\"bad\"")
         .finds("must list sku_taken 409", documentation, "`sku_taken` | 409", "`sku_taken` | 400")
         .finds("nothing answers sku_gone", documentation, "`sku_taken`", "`sku_gone`");
+}
+
+#[test]
+fn every_event_is_documented() {
+    let (tables, schema) = ("docs/events/README.md", "docs/events/order.v1.json");
+    let timeline = "shared/src/domain/order/timeline.rs";
+    holds(rules::events)
+        .finds("must have order.gone if, and only if", timeline, "=> \"erased\"", "=> \"gone\"")
+        .finds("must have order.erased if, and only if", timeline, "=> \"erased\"", "=> \"gone\"")
+        .finds("must list order.gone, which", schema, "\"order.erased\"", "\"order.gone\"")
+        .finds("lists order.gone, which no schema describes", tables, "`order.erased`", "`order.gone`")
+        .finds("has order.paid, which", "docs/events/user.v1.json", "\"user.deleted\"", "\"order.paid\"");
 }
 
 #[test]
@@ -294,6 +324,24 @@ fn every_example_is_valid() {
         }
     });
     assert!(examples > 30, "only {examples} examples were found: does this test look at the right places?");
+}
+
+#[test]
+fn every_example_of_an_event_is_valid() {
+    let mut examples = 0;
+    let files = tidy::read(&local::repository()).unwrap();
+    let is_schema = |path: &str| path.starts_with("docs/events/") && path.ends_with(".json");
+    for (path, text) in files.iter().filter(|(path, _)| is_schema(path)) {
+        let schema: Value = serde_json::from_str(text).unwrap();
+        jsonschema::draft202012::meta::validate(&schema).unwrap();
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        for example in schema["examples"].as_array().unwrap() {
+            let errors: Vec<String> = validator.iter_errors(example).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "an example in {path} is not what its schema says: {errors:?}");
+            examples += 1;
+        }
+    }
+    assert!(examples > 3, "only {examples} examples were found: does this test look at the right places?");
 }
 
 fn visit(value: &Value, pointer: &str, seen: &mut impl FnMut(&str, &Value)) {

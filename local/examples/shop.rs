@@ -9,11 +9,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    bench, blocklist, data, function, keys,
-    log::say,
-    mail::{self, Mail},
-    seed, tidy, up,
+    bench, blocklist, bus::Event, data, dice::Dice, function, journal, keys, log::say, mail::Mail, seed,
+    stripe, tidy, torture, up,
 };
+use serde::de::DeserializeOwned;
 use shared::auth;
 
 /// The shop on this machine.
@@ -31,7 +30,8 @@ enum Command {
     /// Installs cargo-lambda if it is not there, makes the tables and the secrets from template.yaml, a small catalogue
     /// and a user of each role, builds the functions, and serves them, with each function built anew when a file is
     /// saved. Delivers the tables' streams to their functions as Lambda does, has the keys renewed as Secrets Manager
-    /// does, and collects the mails that SES would send. Ctrl-C stops everything that it started.
+    /// does, calls functions on schedule, collects the mails and events that it sends, and has a pretend Stripe in the
+    /// place of Stripe. Ctrl-C stops everything that it started.
     Up(Up),
     /// Print an access token for one of the seeded users, good for 15 minutes
     ///
@@ -44,15 +44,31 @@ enum Command {
     ///
     /// From a shop that `cargo shop up` has opened with the same --data-dir, whether or not it still runs.
     Mail(MailView),
+    /// Show the events that the shop has published, the newest last
+    ///
+    /// From a shop that `cargo shop up` has opened with the same --data-dir, whether or not it still runs.
+    Events(EventView),
+    /// Show what the pretend Stripe did: each payment, hold and refund, and what each order comes to
+    ///
+    /// From a shop that `cargo shop up` has opened with the same --data-dir, whether or not it still runs.
+    Ledger(LedgerView),
     /// Renew openapi.json and the routes in CargoLambda.toml, and name what in the repository does not fit together
     Tidy,
     /// Measure the functions as they are deployed: start, answers, memory, size
     ///
     /// Builds them with the release profile, a minute or more for each that has changed. Then it starts each one many
     /// times, over plain HTTP and over TLS, has one instance answer many requests, and prints each figure beside its
-    /// ratio to a function that does nothing. For figures that mean something, leave the machine alone meanwhile.
+    /// ratio to a function that does nothing. Where orders-create is among them, several instances of it then hold a
+    /// sale. For figures that mean something, leave the machine alone meanwhile.
     /// docs/performance.md tells how it measures, and what is aimed at.
     Bench(Bench),
+    /// Torture a shop that is open: many customers at once, and whatever can go wrong; then check all its books
+    ///
+    /// For a shop that `cargo shop up` has opened with the same --data-dir and --port. Customers and staff order, pay with
+    /// all kinds of cards, cancel, capture, ship and refund, repeat themselves, and look at each other's orders. In the end
+    /// the shop gets some minutes to come to rest. Then its stocks, orders and money must agree, with each other and with
+    /// the pretend Stripe's ledger. Fails where they don't, or where an answer was wrong.
+    Torture(Torture),
     /// Put the catalogue of local/seed.json and a user of each role into the store that the environment names
     #[command(hide = true)]
     Seed {
@@ -79,7 +95,7 @@ struct Place {
 
 #[derive(Args)]
 struct Folder {
-    /// The folder that keeps database, keys, passwords and mails [default: local/.data in the repository]
+    /// The folder that keeps database, keys, passwords, mails and events [default: local/.data in the repository]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -132,6 +148,33 @@ struct MailView {
 }
 
 #[derive(Args)]
+struct EventView {
+    /// Only those about this order, product or user
+    #[arg(long, value_name = "ID")]
+    about: Option<String>,
+    /// Only the newest
+    #[arg(long)]
+    last: bool,
+    /// Each whole, as a line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Wait for those to come, until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+#[derive(Args)]
+struct LedgerView {
+    /// Only what is about this order
+    #[arg(long, value_name = "ID")]
+    order: Option<String>,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+#[derive(Args)]
 struct Bench {
     /// Only this function; may be repeated [default: all of them]
     #[arg(long = "function", value_name = "NAME")]
@@ -142,6 +185,27 @@ struct Bench {
     /// How often each function is started: over plain HTTP, and as often over TLS
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     starts: u32,
+}
+
+#[derive(Args)]
+struct Torture {
+    /// What the customers' histories follow from [default: another each time]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// How long it goes on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: u64,
+    /// How many customers there are at a time
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    customers: u16,
+    /// Kill the functions' processes meanwhile
+    #[arg(long)]
+    kill: bool,
+    /// Where the shop answers [default: http://localhost at the port]
+    #[arg(long)]
+    url: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -172,8 +236,11 @@ fn main() -> ExitCode {
         Command::Up(up) => open(&up),
         Command::Token(Token { role, place }) => token(role, &place),
         Command::Mail(view) => show_mails(&view),
+        Command::Events(view) => show_events(&view),
+        Command::Ledger(view) => show_ledger(&view),
         Command::Tidy => tidy(),
         Command::Bench(bench) => measure(bench),
+        Command::Torture(torture) => torment(&torture),
         Command::Seed { data_dir } => seed(&data_dir),
         Command::Blocklist { lists } => list(&lists),
     };
@@ -200,34 +267,69 @@ fn token(role: Role, place: &Place) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How often it is looked for new mails.
-const MAIL_INTERVAL: Duration = Duration::from_millis(200);
-
 fn show_mails(MailView { to, last, html, follow, folder }: &MailView) -> Done {
-    let path = data::mails(&folder.path());
-    let (mails, mut end) = mail::read(&path, 0)?;
-    let is_wanted = |mail: &&Mail| to.as_ref().is_none_or(|to| mail.is_for(to));
-    let show = |mail: &Mail| say(&format!("{}\n{:-<80}\n", mail.readable(*html), ""));
-    let wanted: Vec<_> = mails.iter().filter(is_wanted).collect();
-    let before = if *last { wanted.len().saturating_sub(1) } else { 0 };
-    wanted.iter().skip(before).for_each(|mail| show(mail));
+    let is_wanted = |mail: &Mail| to.as_ref().is_none_or(|to| mail.is_for(to));
+    let readable = |mail: &Mail| format!("{}\n{:-<80}\n", mail.readable(*html), "");
+    show(&data::mails(&folder.path()), is_wanted, readable, *last, *follow)
+}
+
+fn show_events(EventView { about, last, json, follow, folder }: &EventView) -> Done {
+    let is_wanted = |event: &Event| about.as_ref().is_none_or(|id| event.is_about(id));
+    let readable = |event: &Event| if *json { event.detail.to_string() } else { event.readable() };
+    show(&data::events(&folder.path()), is_wanted, readable, *last, *follow)
+}
+
+/// How often it is looked for what is new.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Prints what has arrived, and what is yet to, if that is wanted.
+fn show<T: DeserializeOwned>(
+    path: &Path,
+    is_wanted: impl Fn(&T) -> bool,
+    readable: impl Fn(&T) -> String,
+    last: bool,
+    follow: bool,
+) -> Done {
+    let (arrived, mut end) = journal::read::<T>(path, 0)?;
+    let wanted: Vec<_> = arrived.iter().filter(|entry| is_wanted(entry)).collect();
+    let before = if last { wanted.len().saturating_sub(1) } else { 0 };
+    wanted.iter().skip(before).for_each(|entry| say(&readable(entry)));
     if wanted.is_empty() {
-        eprintln!("no mail has arrived yet");
+        eprintln!("nothing has arrived yet");
     }
     if !follow {
         return Ok(ExitCode::SUCCESS);
     }
     loop {
-        thread::sleep(MAIL_INTERVAL);
-        let (mails, read) = mail::read(&path, end)?;
-        mails.iter().filter(is_wanted).for_each(show);
+        thread::sleep(INTERVAL);
+        let (arrived, read) = journal::read::<T>(path, end)?;
+        arrived.iter().filter(|entry| is_wanted(entry)).for_each(|entry| say(&readable(entry)));
         end = read;
     }
+}
+
+fn show_ledger(LedgerView { order, folder }: &LedgerView) -> Done {
+    let ledger = stripe::read_ledger(&data::stripe(&folder.path()))?;
+    let ledger = order.as_ref().map_or_else(|| ledger.clone(), |order| ledger.of(order));
+    print!("{}", ledger.readable());
+    Ok(ExitCode::SUCCESS)
 }
 
 fn measure(Bench { functions, requests, starts }: Bench) -> Done {
     print!("{}", bench::run(&bench::Options { functions, requests, starts })?);
     Ok(ExitCode::SUCCESS)
+}
+
+fn torment(Torture { seed, minutes, customers, kill, url, place }: &Torture) -> Done {
+    let is_sound = torture::run(&torture::Options {
+        url: url.clone().unwrap_or_else(|| format!("http://localhost:{}", place.port)),
+        data: place.folder.path(),
+        seed: seed.unwrap_or_else(Dice::any_seed),
+        duration: Duration::from_secs(minutes * 60),
+        customers: usize::from(*customers),
+        kills: *kill,
+    })?;
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn list(lists: &[PathBuf]) -> Done {

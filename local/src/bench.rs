@@ -1,14 +1,16 @@
 //! How fast the functions are: `cargo shop bench`.
 //!
 //! It builds the functions as they are deployed, and is to each of them all that Lambda and AWS would be: the
-//! runtime API that hands out events and takes the answers, and a store, secrets and a post office, over plain HTTP and
-//! over TLS. Times end where a function's own request arrives here; CPU time is what the kernel has counted for its
+//! runtime API that hands out events and takes the answers, and a store, secrets, a post office and a bus, over plain HTTP
+//! and over TLS, and the payment provider. Times end where a function's own request arrives here; CPU time is what the kernel has counted for its
 //! process. Beside each figure stands its ratio to the baseline, a function that does nothing. docs/performance.md tells
 //! more.
 
 mod build;
 mod instance;
+mod orders;
 mod report;
+mod sale;
 mod store;
 mod traffic;
 mod users;
@@ -20,15 +22,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shared::domain::order::Refusal;
+
 use build::Program;
 use instance::Instance;
 use report::{Figures, Start, Warm};
+use sale::Sale;
 use store::{Protocol, Roots, Store};
 use traffic::Traffic;
 
 use crate::{
-    database::DatabaseError, keys::KeyError, mail::MailError, process::Group, secrets::SecretsError,
-    template::TemplateError,
+    bus::BusError, database::DatabaseError, keys::KeyError, mail::MailError, process::Group,
+    secrets::SecretsError, stripe::StripeError, template::TemplateError,
 };
 
 /// The function that does nothing, of the package `shared`: so it has the functions' own dependencies and features.
@@ -82,6 +87,15 @@ pub enum BenchError {
     /// What stands in for SES can't be opened.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// What stands in for EventBridge can't be opened.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// What stands in for Stripe can't be opened, or refuses.
+    #[error(transparent)]
+    Stripe(#[from] StripeError),
+    /// An order can't come so far as it would have by then.
+    #[error("there is no such order to ask the functions for: {0}")]
+    Order(#[from] Refusal),
     /// A certificate can't be made.
     #[error("no certificate can be made for the store: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -128,8 +142,15 @@ pub async fn run(options: &Options) -> Result<String, BenchError> {
         eprintln!("{}", measured.summary());
         figures.push(measured);
     }
+    let sale = match (programs.first(), programs.iter().find(|program| program.name == sale::FUNCTION)) {
+        (Some(baseline), Some(orders_create)) => {
+            eprintln!("measuring the sale");
+            Some(Sale::measure(baseline, orders_create, &group, &roots).await?)
+        }
+        _ => None,
+    };
     group.end().await.map_err(refused("the functions can't be ended"))?;
-    Ok(report::write(&figures, options))
+    Ok(report::write(&figures, sale, options))
 }
 
 /// The functions to measure: those that were asked for, or all that have a folder.
@@ -165,9 +186,11 @@ async fn measure(
     let (mut http, mut tls) = (Vec::new(), Vec::new());
     for (protocol, starts) in [(Protocol::Http, &mut http), (Protocol::Tls, &mut tls)] {
         for _ in 0..options.starts {
+            // What the event is about must be there before the clock runs.
+            let event = traffic.next_event()?;
             let mut instance = start(protocol).await?;
             let ready = instance.ready().await?;
-            let answer = instance.invoke(traffic.next_event()?).await?;
+            let answer = instance.invoke(event).await?;
             starts.push(Start { ready, answered: instance.answered(&answer).await });
             instance.end().await?;
             traffic.check(&answer.body)?;
@@ -177,17 +200,12 @@ async fn measure(
     let mut instance = start(Protocol::Tls).await?;
     instance.ready().await?;
     for _ in 0..WARM_UP {
-        let answer = instance.invoke(traffic.next_event()?).await?;
-        traffic.check(&answer.body)?;
-        instance.settle(answer).await?;
+        answer_next(&mut instance, &mut traffic).await?;
     }
     let before = instance.cpu().await;
     let (mut durations, begun) = (Vec::new(), Instant::now());
     while durations.len() < options.requests as usize && begun.elapsed() < LONGEST {
-        let answer = instance.invoke(traffic.next_event()?).await?;
-        traffic.check(&answer.body)?;
-        durations.push(answer.duration);
-        instance.settle(answer).await?;
+        durations.push(answer_next(&mut instance, &mut traffic).await?);
     }
     let cpu = before.zip(instance.cpu().await).map(|(before, after)| after.saturating_sub(before));
     let peak_memory = instance.peak_memory();
@@ -200,4 +218,13 @@ async fn measure(
         warm: Warm::new(durations, cpu),
         peak_memory,
     })
+}
+
+/// Has an instance answer the next event, and tells how long that took.
+async fn answer_next(instance: &mut Instance, traffic: &mut Traffic<'_>) -> Result<Duration, BenchError> {
+    let answer = instance.invoke(traffic.next_event()?).await?;
+    traffic.check(&answer.body)?;
+    let duration = answer.duration;
+    instance.settle(answer).await?;
+    Ok(duration)
 }

@@ -8,13 +8,15 @@ use std::{
 };
 
 /// Everything in the folder but the lock.
-const CONTENTS: [&str; 8] = [
+const CONTENTS: [&str; 10] = [
     "shop.db",
     "shop.db-shm",
     "shop.db-wal",
     "secrets.json",
     "passwords.json",
     "mail.jsonl",
+    "events.jsonl",
+    "stripe.json",
     "seeded",
     "streams",
 ];
@@ -99,6 +101,16 @@ pub fn passwords(folder: &Path) -> PathBuf {
 /// The file of the mails in a data folder, which `cargo shop mail` reads.
 pub fn mails(folder: &Path) -> PathBuf {
     folder.join("mail.jsonl")
+}
+
+/// The file of the events in a data folder, which `cargo shop events` reads.
+pub fn events(folder: &Path) -> PathBuf {
+    folder.join("events.jsonl")
+}
+
+/// The file of what the pretend Stripe knows in a data folder, whose ledger `cargo shop ledger` reads.
+pub fn stripe(folder: &Path) -> PathBuf {
+    folder.join("stripe.json")
 }
 
 /// Writes a file that nobody else may read. A crash leaves the old one or the new.

@@ -77,8 +77,16 @@ pub fn item(key: &SigningKey) -> Value {
 /// # Errors
 /// Where it can't be written.
 pub fn token(key: &SigningKey, issuer: &str, role: Role) -> Result<String, KeyError> {
+    token_of(key, issuer, user(role)?, role)
+}
+
+/// A token for anybody of that role.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn token_of(key: &SigningKey, issuer: &str, user: Id<User>, role: Role) -> Result<String, KeyError> {
     let grant = Grant {
-        subject: Actor::User(user(role)?),
+        subject: Actor::User(user),
         client_id: FIRST_PARTY.to_owned(),
         session: None,
         scope: role.scopes(),

@@ -5,16 +5,19 @@
 //! | [`template`], [`filter`] | template.yaml, as far as one machine needs it |
 //! | [`data`] | the folder that keeps a shop's data |
 //! | [`database`] | DynamoDB inside this process, its tables made from the template |
-//! | [`secrets`], [`mail`] | what stands in for Secrets Manager and for SES, by address |
+//! | [`secrets`], [`mail`], [`bus`], [`stripe`] | what stands in for Secrets Manager, SES, EventBridge and Stripe, by address |
+//! | [`journal`] | the files of mails and events |
 //! | [`keys`], [`seed`] | tokens signed with the shop's key; the catalogue and the first users |
 //! | [`process`] | processes that never outlive the one that started them |
 //! | [`cargo_lambda`] | cargo-lambda, found or installed |
 //! | [`function`] | a function under `cargo lambda watch`, kept alive |
 //! | [`gateway`] | API Gateway, in front of the functions |
-//! | [`streams`] | the streams of tables, delivered to functions as Lambda does |
+//! | [`streams`], [`schedules`] | the streams of tables and the hours, delivered to functions as AWS does |
 //! | [`log`] | what the functions print, made readable |
 //! | [`up`] | all of it together: `cargo shop up` |
 //! | [`bench`] | how fast the functions are: `cargo shop bench` |
+//! | [`dice`] | chance that can be repeated |
+//! | [`torture`] | a running shop under all that can happen to it: `cargo shop torture` |
 //! | [`blocklist`] | the filter of common passwords, made from lists |
 //! | [`tidy`] | what must be true of the repository, and the files that are made from others |
 
@@ -26,9 +29,12 @@ pub mod template;
 pub mod data;
 pub mod database;
 
+pub mod bus;
+pub mod journal;
 pub mod mail;
 pub mod secrets;
 mod server;
+pub mod stripe;
 
 pub mod keys;
 pub mod seed;
@@ -39,10 +45,14 @@ pub mod cargo_lambda;
 pub mod function;
 pub mod gateway;
 pub mod log;
+pub mod schedules;
 pub mod streams;
 
 pub mod bench;
 pub mod up;
+
+pub mod dice;
+pub mod torture;
 
 pub mod blocklist;
 pub mod tidy;

@@ -2,9 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -19,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::{domain::time::Timestamp, telemetry};
 
-use crate::server::{self, Answer, HangUp, Server};
+use crate::{
+    journal::{self, JournalError},
+    server::{self, Answer, HangUp, Server},
+};
 
 /// Where `SendEmail` stands.
 const PATH: &str = "/v2/email/outbound-emails";
@@ -63,18 +64,12 @@ pub enum Fault {
     AnswerLost,
 }
 
-/// Why mails can't be received or read. Each text says what to do.
+/// Why mails can't be received. The text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// There is no port to listen on.
     #[error("SES finds no port to listen on: {0}")]
     Listen(#[from] io::Error),
-    /// The file can't be read or written.
-    #[error("the mails in {0} can't be read or written: {1}")]
-    File(PathBuf, #[source] io::Error),
-    /// The file holds something else.
-    #[error("{0} holds something that is no mail ({1}): remove it")]
-    Damaged(PathBuf, #[source] serde_json::Error),
 }
 
 /// An SES that runs until this is dropped.
@@ -139,24 +134,6 @@ impl Mail {
         let to = to.join(", ");
         format!("Date:    {sent_at}\nFrom:    {from}\nTo:      {to}\nSubject: {subject}\n\n{body}\n")
     }
-}
-
-/// The mails of a file, the newest last, and its length so far. What begins at `offset` alone is read.
-///
-/// # Errors
-/// Where the file can't be read.
-pub fn read(path: &Path, offset: usize) -> Result<(Vec<Mail>, usize), MailError> {
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        read => read.map_err(|error| MailError::File(path.to_owned(), error))?,
-    };
-    // A shorter one was begun anew; a last line without its end is still being written.
-    let new = text.get(offset..).unwrap_or(&text);
-    let whole = new.rfind('\n').map_or(0, |end| end + 1);
-    let lines = new[..whole].lines().map(serde_json::from_str);
-    let mails =
-        lines.collect::<Result<_, _>>().map_err(|error| MailError::Damaged(path.to_owned(), error))?;
-    Ok((mails, text.len() - new.len() + whole))
 }
 
 /// What is behind the address.
@@ -233,16 +210,10 @@ impl Post {
     fn keep(&self, mail: Mail) -> Result<String, Refusal> {
         let mut sent = lock(&self.sent);
         if let Some(path) = &self.file {
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-            let written = file.and_then(|mut file| {
-                let line = serde_json::to_string(&mail)?;
-                // In one piece, so that a reader meanwhile sees all or nothing of it.
-                file.write_all(format!("{line}\n").as_bytes())
-            });
-            if let Err(error) = written {
-                let message = format!("{} can't be written: {error}", path.display());
-                return Err((StatusCode::INTERNAL_SERVER_ERROR, "InternalServiceErrorException", message));
-            }
+            let failed = |error: JournalError| {
+                (StatusCode::INTERNAL_SERVER_ERROR, "InternalServiceErrorException", error.to_string())
+            };
+            journal::append(path, &mail).map_err(failed)?;
         }
         let id = mail.id.clone();
         sent.push(mail);
@@ -370,9 +341,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::Value;
 
     use super::*;
+    use crate::journal::read;
 
     fn request(to: &str) -> Value {
         let part = |data: &str| json!({"Data": data, "Charset": "UTF-8"});
@@ -402,16 +376,16 @@ mod tests {
         let mailbox = Mailbox::on_file(&path).await.unwrap();
         let (status, _, answer) = send(&mailbox, &request("new@example.com")).await.unwrap();
         assert_eq!(status, 200);
-        let (mails, end) = read(&path, 0).unwrap();
+        let (mails, end) = read::<Mail>(&path, 0).unwrap();
         assert_eq!(mails, mailbox.sent());
         assert_eq!(answer["MessageId"], mails[0].id);
         let readable = mails[0].readable(false);
         assert!(readable.contains("To:      new@example.com\nSubject: Grüße\n\nHello\n"), "{readable}");
         assert!(mails[0].readable(true).ends_with("<p>Hello</p>\n"));
 
-        assert_eq!(read(&path, end).unwrap().0, []);
+        assert_eq!(read::<Mail>(&path, end).unwrap().0, []);
         send(&mailbox, &request("Next <Next@Example.com>")).await.unwrap();
-        assert_eq!(read(&path, end).unwrap().0, mailbox.sent_to("next@example.com"));
+        assert_eq!(read::<Mail>(&path, end).unwrap().0, mailbox.sent_to("next@example.com"));
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -601,8 +601,12 @@ mod tests {
     fn the_template_says_what_there_is_and_who_renews_it() {
         let secrets = template::Template::read(&crate::repository()).unwrap().secrets().unwrap();
         let names: Vec<_> = secrets.iter().map(|secret| secret.name.as_str()).collect();
-        assert_eq!(names, ["SigningSecret", "HmacSecret"]);
-        for template::Secret { value, rotation, .. } in secrets {
+        assert_eq!(names, ["SigningSecret", "HmacSecret", "PaymentsSecret"]);
+        for template::Secret { name, value, rotation } in secrets {
+            if name == "PaymentsSecret" {
+                assert_eq!((&*value, rotation.is_some()), (r#"{"api_key":"","webhook_secrets":[]}"#, false));
+                continue;
+            }
             assert_eq!(value, r#"{"keys":[]}"#);
             let template::Rotation { function, days } = rotation.unwrap();
             assert_eq!((function.as_str(), days), ("keys-rotate", 30));

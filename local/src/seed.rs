@@ -14,6 +14,7 @@ use shared::{
     auth::{self, Role, Scope, Staff},
     config::ConfigError,
     domain::{
+        cause::Cause,
         id::Id,
         input,
         product::{NewProduct, Product},
@@ -41,7 +42,7 @@ const USERS: [(Role, &str, &str); 3] = [
     (Role::Staff, "staff@shop.example", "Sam Staff"),
     (Role::Admin, "admin@shop.example", "Alex Admin"),
 ];
-/// What a password is made of: digits and letters that nobody takes for each other.
+/// What a password or a key is made of: digits and letters that nobody takes for each other.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz123456789";
 /// How many of them, with a dash before each fifth: 100 bits.
 const PASSWORD_LETTERS: usize = 20;
@@ -117,7 +118,8 @@ async fn create(
 ) -> Result<(), Error> {
     let product = new.product(id, now);
     let answer = Recorded { status: 201, location: None, etag: None, body: String::new() };
-    let record = Attempt::new(admin.id(), "products-create", &id.to_string(), new, now)?.answered(answer);
+    let cause = Cause { by: admin.id().into(), at: now, request_id: format!("seed-{id}"), trace_id: None };
+    let record = Attempt::new(admin.id(), "products-create", &id.to_string(), new, cause)?.answered(answer);
     // One movement a millisecond: no two are alike.
     products.create(admin, &product, new, Id::new(now, 0), &record).await.map(drop)
 }
@@ -175,10 +177,15 @@ fn make_passwords(path: &Path) -> io::Result<BTreeMap<String, String>> {
 
 /// A password that nobody has had before.
 fn password() -> io::Result<String> {
-    let mut random = [0; PASSWORD_LETTERS];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let letters = random.map(|byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()]));
+    let letters = random_letters::<PASSWORD_LETTERS>()?;
     Ok(letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-"))
+}
+
+/// Letters that nobody can guess.
+pub(crate) fn random_letters<const N: usize>() -> io::Result<[char; N]> {
+    let mut random = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(random.map(|byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()])))
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Delivery {
                 Ok(0) => sleep(INTERVAL).await,
                 Ok(_) => {}
                 Err(error) => {
-                    say(&format!("{}: {error}", self.source.function));
+                    say(&format!("{} ({}): {error}", self.source.function, self.source.table));
                     sleep(LONGEST_WAIT).await;
                 }
             }
@@ -252,7 +252,8 @@ impl Delivery {
     }
 
     fn checkpoint_path(&self) -> PathBuf {
-        self.folder.join(format!("{}.checkpoint", self.source.function))
+        // A function may read the streams of several tables.
+        self.folder.join(format!("{}-{}.checkpoint", self.source.function, self.source.table))
     }
 
     fn parked_path(&self) -> PathBuf {
@@ -369,6 +370,23 @@ mod tests {
         while delivery.deliver_next(|_| ()).await.unwrap() > 0 {}
 
         assert_eq!(*seen.lock().unwrap(), ["ab", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn one_function_reads_the_streams_of_several_tables_each_to_its_end() {
+        let (url, seen) = serve(|_| (200, json!({}))).await;
+        let dynamo = table(&["a", "b"]).await;
+        dynamo.put("UsersTable", json!({"pk": {"S": "X"}, "sk": {"S": "u"}})).unwrap();
+        let folder = folder("several");
+        let open = |table: &str| {
+            let source = Source { table: table.to_owned(), ..source() };
+            Delivery::open(source, &dynamo.database, &url, &folder).unwrap()
+        };
+        for table in ["ProductsTable", "UsersTable", "ProductsTable", "UsersTable"] {
+            let mut delivery = open(table);
+            while delivery.deliver_next(|_| ()).await.unwrap() > 0 {}
+        }
+        assert_eq!(*seen.lock().unwrap(), ["ab", "u"]);
     }
 
     #[tokio::test]

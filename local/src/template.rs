@@ -1,10 +1,11 @@
 //! template.yaml, as far as the shop on one machine needs it: its API, its tables and which functions their streams
-//! feed, its secrets and who renews them.
+//! feed, its schedules, its event buses, its secrets and who renews them.
 
 use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -62,6 +63,15 @@ pub struct Source {
     pub filters: Vec<Filter>,
 }
 
+/// A schedule that calls a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// The function's name.
+    pub function: String,
+    /// The time from one call to the next.
+    pub every: Duration,
+}
+
 /// A secret of the template.
 #[derive(Clone, Debug)]
 pub struct Secret {
@@ -69,7 +79,7 @@ pub struct Secret {
     pub name: String,
     /// What it holds at first.
     pub value: String,
-    /// Who renews it, and how often.
+    /// Who renews it, and how often, if anybody does.
     pub rotation: Option<Rotation>,
 }
 
@@ -150,17 +160,13 @@ impl Template {
         let api = serde_yaml_ng::from_value(api.clone());
         let api: ApiProperties = api.map_err(|error| broken(error.to_string()))?;
         let mut routes = Vec::new();
-        for (id, properties) in self.resources("AWS::Serverless::Function") {
-            let events = entries(&properties["Events"]).map(|(_, event)| event);
-            for event in events.filter(|event| event["Type"] == "Api").map(|event| &event["Properties"]) {
-                let text = |value: &Value| value.as_str().map(str::to_owned);
-                let parts = (text(&event["Method"]), text(&event["Path"]), text(&properties["CodeUri"]));
-                let (Some(method), Some(path), Some(code)) = parts else {
-                    let reason = "it lacks CodeUri, Method or Path".to_owned();
-                    return Err(TemplateError::Resource(id.to_owned(), reason));
-                };
-                routes.push(Route { method, path, function: file_name(&code).to_owned() });
-            }
+        for (id, function, event) in self.events("Api") {
+            let text = |value: &Value| value.as_str().map(str::to_owned);
+            let (Some(method), Some(path)) = (text(&event["Method"]), text(&event["Path"])) else {
+                let reason = "one of its events lacks Method or Path".to_owned();
+                return Err(TemplateError::Resource(id.to_owned(), reason));
+            };
+            routes.push(Route { method, path, function: function.to_owned() });
         }
         Ok(api.api(routes, origin))
     }
@@ -208,19 +214,33 @@ impl Template {
     /// # Errors
     /// Where one is described in a way that can't be followed here.
     pub fn sources(&self) -> Result<Vec<Source>, TemplateError> {
-        let mut sources = Vec::new();
-        for (id, properties) in self.resources("AWS::Serverless::Function") {
-            let events = entries(&properties["Events"]).map(|(_, event)| event);
-            for event in events.filter(|event| event["Type"] == "DynamoDB") {
-                let broken = |reason: String| TemplateError::Resource(id.to_owned(), reason);
-                let code =
-                    properties["CodeUri"].as_str().ok_or_else(|| broken("it has no CodeUri".into()))?;
-                let event = serde_yaml_ng::from_value(event["Properties"].clone());
-                let event: DynamoDbEvent = event.map_err(|error| broken(error.to_string()))?;
-                sources.push(event.source(file_name(code)).map_err(broken)?);
-            }
-        }
-        Ok(sources)
+        let sources = self.events("DynamoDB").map(|(id, function, event)| {
+            let broken = |reason: String| TemplateError::Resource(id.to_owned(), reason);
+            let event = serde_yaml_ng::from_value(event.clone());
+            let event: DynamoDbEvent = event.map_err(|error| broken(error.to_string()))?;
+            event.source(function).map_err(broken)
+        });
+        sources.collect()
+    }
+
+    /// The schedules: every function's events of type `Schedule`.
+    ///
+    /// # Errors
+    /// Where one is no `rate(…)`.
+    pub fn schedules(&self) -> Result<Vec<Schedule>, TemplateError> {
+        let schedules = self.events("Schedule").map(|(id, function, event)| {
+            let every = event["Schedule"].as_str().and_then(rate).ok_or_else(|| {
+                let reason = "its Schedule is none like rate(1 minute)".to_owned();
+                TemplateError::Resource(id.to_owned(), reason)
+            })?;
+            Ok(Schedule { function: function.to_owned(), every })
+        });
+        schedules.collect()
+    }
+
+    /// The names of the event buses: their logical ids, which is what `!Ref` gives.
+    pub fn event_buses(&self) -> Vec<String> {
+        self.resources("AWS::Events::EventBus").map(|(name, _)| name.to_owned()).collect()
     }
 
     /// The secrets.
@@ -255,6 +275,15 @@ impl Template {
             Ok(Secret { name: name.to_owned(), value: value.to_owned(), rotation })
         });
         secrets.collect()
+    }
+
+    /// The events of one type that functions have: the function's logical id and name, and the event's properties.
+    fn events(&self, kind: &str) -> impl Iterator<Item = (&str, &str, &Value)> {
+        self.resources("AWS::Serverless::Function").flat_map(move |(id, function)| {
+            let name = file_name(function["CodeUri"].as_str().unwrap_or_default());
+            let events = entries(&function["Events"]).filter(move |(_, event)| event["Type"] == kind);
+            events.map(move |(_, event)| (id, name, &event["Properties"]))
+        })
     }
 
     /// The properties of all resources of a type, by logical id.
@@ -384,4 +413,92 @@ fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The time in EventBridge's `rate(value unit)`:
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html>.
+fn rate(schedule: &str) -> Option<Duration> {
+    let (value, unit) = schedule.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
+    let minutes = match unit {
+        "minute" | "minutes" => 1,
+        "hour" | "hours" => 60,
+        "day" | "days" => 24 * 60,
+        _ => return None,
+    };
+    let value: u64 = value.parse().ok().filter(|value| *value > 0)?;
+    Some(Duration::from_secs(value.checked_mul(minutes * 60)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(text: &str) -> Template {
+        Template(serde_yaml_ng::from_str(text).expect("valid YAML"))
+    }
+
+    #[test]
+    fn a_function_may_read_several_streams() {
+        let template = template(
+            r#"
+            Resources:
+              Publish:
+                Type: AWS::Serverless::Function
+                Properties:
+                  CodeUri: target/lambda/publish
+                  Events:
+                    Users:
+                      Type: DynamoDB
+                      Properties: { Stream: !GetAtt UsersTable.StreamArn, StartingPosition: TRIM_HORIZON }
+                    Orders:
+                      Type: DynamoDB
+                      Properties:
+                        Stream: !GetAtt OrdersTable.StreamArn
+                        StartingPosition: LATEST
+                        FilterCriteria: { Filters: [{ Pattern: '{"eventName": ["INSERT"]}' }] }
+            "#,
+        );
+
+        let sources = template.sources().expect("sources");
+
+        let read: Vec<_> = sources
+            .iter()
+            .map(|source| (source.function.as_str(), source.table.as_str(), source.filters.len()))
+            .collect();
+        assert_eq!(read, [("publish", "UsersTable", 0), ("publish", "OrdersTable", 1)]);
+    }
+
+    #[test]
+    fn schedules_call_functions_at_a_rate() {
+        let template = template(
+            r#"
+            Resources:
+              Expire:
+                Type: AWS::Serverless::Function
+                Properties:
+                  CodeUri: target/lambda/expire
+                  Events:
+                    Minute: { Type: Schedule, Properties: { Schedule: rate(1 minute) } }
+            "#,
+        );
+
+        let schedules = template.schedules().expect("schedules");
+
+        let every = Duration::from_secs(60);
+        assert_eq!(schedules, [Schedule { function: "expire".to_owned(), every }]);
+    }
+
+    #[test]
+    fn a_rate_is_a_number_of_minutes_hours_or_days() {
+        for (schedule, seconds) in [
+            ("rate(5 minutes)", Some(300)),
+            ("rate(1 hour)", Some(3600)),
+            ("rate(2 days)", Some(172_800)),
+            ("rate(0 minutes)", None),
+            ("rate(30 seconds)", None),
+            ("cron(0 12 * * ? *)", None),
+        ] {
+            assert_eq!(rate(schedule), seconds.map(Duration::from_secs), "{schedule}");
+        }
+    }
 }

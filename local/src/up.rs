@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use shared::telemetry;
 use tokio::{
     process::Child,
@@ -20,6 +21,7 @@ use tokio::{
 };
 
 use crate::{
+    bus::{Bus, BusError},
     cargo_lambda::{self, InstallError},
     data::{self, DataError, DataFolder},
     database::{DatabaseError, Dynamo},
@@ -28,9 +30,11 @@ use crate::{
     log::{self, say},
     mail::{MailError, Mailbox},
     process::{self, Group},
-    secrets::{RotationError, Secrets, SecretsError},
+    schedules,
+    secrets::{self, RotationError, Secrets, SecretsError},
     seed::{self, SeedError},
     streams::{Delivery, DeliveryError},
+    stripe::{Settings, Stripe, StripeError},
     template::{Template, TemplateError},
 };
 
@@ -67,6 +71,10 @@ pub enum UpError {
     #[error(transparent)]
     Mail(#[from] MailError),
     #[error(transparent)]
+    Bus(#[from] BusError),
+    #[error(transparent)]
+    Stripe(#[from] StripeError),
+    #[error(transparent)]
     Passwords(#[from] SeedError),
     #[error("the keys can't be renewed ({0}): see above, or start with --fresh")]
     Rotation(#[from] RotationError),
@@ -98,6 +106,12 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// After so many seconds, watch forgets a request that got lost: one that was in work when its function was built anew.
 /// Who calls a function without the gateway hears of it then. Long enough for a build.
 const TIMEOUT: &str = "60";
+/// The secret by which the shop knows Stripe, and its webhooks.
+const PAYMENTS_SECRET: &str = "PaymentsSecret";
+/// A product of the catalogue that there are many of.
+const PRODUCT: &str = "prod_01jwnk7es0exzandq7ggmj9zab";
+/// Where the webhooks go.
+const WEBHOOKS: &str = "/v1/payments/webhooks/stripe";
 /// How often items that have expired are removed.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the age of the keys is looked at: more than once in a day, for a laptop that sleeps between.
@@ -131,7 +145,7 @@ pub fn run(options: &Options) -> Result<(), UpError> {
 /// Opens the shop and keeps it open.
 async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let template = Template::read(&crate::repository())?;
-    let sources = template.sources()?;
+    let (sources, schedules) = (template.sources()?, template.schedules()?);
     let data = DataFolder::open(&options.data, options.fresh)?;
     let listener = listen(options.port)?;
     let constants = constants()?;
@@ -146,6 +160,8 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let functions = format!("http://127.0.0.1:{port}");
     let secrets = Secrets::on_file(&data::secrets(data.path()), template.secrets()?, &functions).await?;
     let mailbox = Mailbox::on_file(&data::mails(data.path())).await?;
+    let bus = Bus::on_file(&data::events(data.path())).await?;
+    let stripe = Stripe::on_file(&data::stripe(data.path()), account(&secrets)?).await?;
 
     let cargo_lambda = cargo_lambda::ensure(group, say).await?;
     build(options, group).await?;
@@ -153,8 +169,10 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
 
     let services = [
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamo.url.as_str()),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", &bus.url),
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.url),
         ("AWS_ENDPOINT_URL_SESV2", &mailbox.url),
+        ("PAYMENTS_URL", &stripe.url),
     ];
     drop(reserved);
     let mut watch = watch(options, port, &cargo_lambda, services, group)?;
@@ -177,6 +195,11 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
         let delivery = Delivery::open(source, &dynamo.database, &functions, &data.streams())?;
         background.spawn(delivery.run(say));
     }
+    for schedule in schedules {
+        let functions = functions.clone();
+        background.spawn(async move { match schedules::run(schedule, functions, say).await {} });
+    }
+    stripe.send_webhooks_to(Some(&format!("{url}{WEBHOOKS}")));
     background.spawn(expire(dynamo.database.clone()));
     say(&welcome(options, &url, &cargo_lambda, &seed::passwords(data.path())?));
     Err(fallen(watch.wait().await?).await)
@@ -237,6 +260,21 @@ async fn seed(
     Ok(())
 }
 
+/// The shop's account at the pretend Stripe, by the shop's own secret; a fresh one gets keys that nobody else knows.
+fn account(secrets: &Secrets) -> Result<Settings, UpError> {
+    let kept = secrets.value(PAYMENTS_SECRET, secrets::CURRENT).unwrap_or_default();
+    let mut kept: Value = serde_json::from_str(&kept).unwrap_or_default();
+    if kept["api_key"].as_str().is_none_or(str::is_empty) {
+        let key =
+            |kind: &str| Ok::<_, io::Error>(kind.chars().chain(seed::random_letters::<32>()?).collect());
+        let (api_key, webhook_secret): (String, String) = (key("sk_test_")?, key("whsec_")?);
+        kept = json!({"api_key": api_key, "webhook_secrets": [webhook_secret]});
+        secrets.put(PAYMENTS_SECRET, &kept.to_string())?;
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(Settings::new(&text(&kept["api_key"]), &text(&kept["webhook_secrets"][0])))
+}
+
 /// The variables in local/env.
 fn constants() -> io::Result<Vec<(String, String)>> {
     let text = fs::read_to_string(crate::repository().join("local/env"))?;
@@ -248,7 +286,7 @@ fn watch(
     options: &Options,
     port: u16,
     cargo_lambda: &Path,
-    services: [(&str, &str); 3],
+    services: [(&str, &str); 5],
     group: &Group,
 ) -> Result<Child, UpError> {
     let (output, printed) = io::pipe()?;
@@ -321,8 +359,8 @@ fn welcome(
     passwords: &BTreeMap<String, String>,
 ) -> String {
     let Options { port, data, .. } = options;
-    let (mut token, mut invoke) = ("cargo shop token admin".to_owned(), "cargo lambda invoke".to_owned());
-    let mut mail = "cargo shop mail --follow".to_owned();
+    let (mut token, mut invoke) = (String::new(), "cargo lambda invoke".to_owned());
+    let mut folder = String::new();
     if cargo_lambda.is_absolute() {
         let from_here = cargo_lambda.strip_prefix(crate::repository()).unwrap_or(cargo_lambda);
         invoke = format!("{} lambda invoke", from_here.display());
@@ -332,9 +370,8 @@ fn welcome(
         invoke += &format!(" --invoke-port {port}");
     }
     if *data != data::default_folder() {
-        let data = format!(" --data-dir {}", data.display());
-        token += &data;
-        mail += &data;
+        folder = format!(" --data-dir {}", data.display());
+        token += &folder;
     }
     let users: Vec<_> =
         passwords.iter().map(|(email, password)| format!("  {email:<23}{password}")).collect();
@@ -349,7 +386,7 @@ The shop is open at {url}/v1. Save a file, and its functions are built anew; Ctr
 
   curl '{url}/v1/products?category=books&sort=price'
 
-  curl {url}/v1/products -H "Authorization: Bearer $({token})" -H "Idempotency-Key: my-first" --json \
+  curl {url}/v1/products -H "Authorization: Bearer $(cargo shop token admin{token})" -H "Idempotency-Key: my-first" --json \
     '{{"sku": "MUG-1", "name": "A mug", "category": "kitchen", "price": {{"amount": 1250, "currency": "USD"}}}}'
 
   {invoke} products-get --data-file local/events/products-get.json
@@ -360,7 +397,18 @@ Users, with passwords that were made for this data folder alone:
 
   {log_in}
 
-  {mail}        shows the mails that the shop sends
+A purchase, and what comes of it:
+
+  TOKEN=$(cargo shop token customer{token})
+  curl {url}/v1/orders -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: my-order" --json \
+    '{{"items": [{{"product_id": "{PRODUCT}", "quantity": 2}}],
+      "shipping_address": {{"name": "Chris Customer", "line1": "Lindenstraße 7", "city": "Berlin", "postal_code": "10969", "country": "DE"}}}}'
+  curl {url}/v1/orders/ORDER_ID/payments -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: my-payment" --json \
+    '{{"payment_method": "pm_card_visa"}}'
+
+  cargo shop mail{folder} --follow      shows the mails that the shop sends
+  cargo shop events{folder} --follow    the events that it publishes
+  cargo shop ledger{folder}             what its payments came to at the pretend Stripe
 "#
     )
 }

@@ -46,5 +46,7 @@ pub fn issuer(public_url: &str) -> String {
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// All attempts at a call below. Shorter than [`HANDLER_TIMEOUT`], so that its failure is still answered.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(4_000);
+/// One call of the payment provider. What has come of it is in doubt after that.
+pub const PROVIDER_TIMEOUT: Duration = Duration::from_millis(5_000);
 /// A whole request. Shorter than the function's `Timeout` in template.yaml, which is shorter than API Gateway's 29 s.
-pub const HANDLER_TIMEOUT: Duration = Duration::from_millis(9_000);
+pub const HANDLER_TIMEOUT: Duration = Duration::from_millis(14_000);

@@ -2,7 +2,12 @@
 
 use std::error::Error as StdError;
 
-use crate::domain::input::Invalid;
+use serde::Serialize;
+
+use crate::domain::{
+    id::Id, input::Invalid, inventory::Availability, money::Money, order::Refusal, payment::Payment,
+    product::Product,
+};
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
@@ -13,9 +18,9 @@ pub enum Error {
     /// The body's media type is none that the operation reads.
     #[error("Send the body as {0}.")]
     UnsupportedMediaType(&'static str),
-    /// The body is too large.
-    #[error("The body must be no larger than 64 KiB.")]
-    BodyTooLarge,
+    /// The body is larger than so many KiB.
+    #[error("The body must be no larger than {0} KiB.")]
+    BodyTooLarge(usize),
     /// Fields or parameters are invalid: all of them.
     #[error("The request has invalid fields: see `errors`.")]
     Invalid(Vec<Invalid>),
@@ -76,6 +81,37 @@ pub enum Error {
         available: i64,
     },
 
+    /// Lines of the order ask for more than there is.
+    #[error("There is not enough in stock: see `lines`.")]
+    OutOfStock(Vec<ShortLine>),
+    /// The order costs something else than the customer expects.
+    #[error("The order costs {0} now. Show it to the customer, and order again.")]
+    PriceChanged(Money),
+    /// The order does not do that as things are.
+    #[error(transparent)]
+    Order(Refusal),
+    /// The customer's bank has declined the payment.
+    #[error("The card was declined.")]
+    CardDeclined(Box<Payment>),
+    /// The provider does not capture so much, or not now.
+    #[error("The payment provider has refused the capture. The money is still reserved.")]
+    CaptureRefused,
+    /// What was reserved is not any more.
+    #[error("The authorization has expired. Nothing was taken.")]
+    AuthorizationExpired,
+    /// This attempt to pay was called off, by a cancellation or because its outcome was in doubt for too long.
+    #[error("This payment was called off; nothing was taken. Pay again with a new `Idempotency-Key`.")]
+    PaymentVoided,
+    /// The provider does not make this refund.
+    #[error("The payment provider has refused the refund.")]
+    RefundRefused,
+    /// The account has an order that is not closed.
+    #[error("An order of this account is still open. Cancel it, or wait until it has arrived.")]
+    OrderOpen,
+    /// A webhook is not the provider's, or too old.
+    #[error("The signature is wrong, or too old.")]
+    InvalidSignature,
+
     /// An admin would change their own role or status.
     #[error("Nobody can change their own role or status. Ask another admin.")]
     OwnAccount,
@@ -104,7 +140,7 @@ impl Error {
         match self {
             Self::MalformedJson(_) => "malformed_json",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
-            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooLarge(_) => "body_too_large",
             Self::Invalid(_) => "validation_failed",
             Self::InvalidCursor => "invalid_cursor",
             Self::TokenRequired => "token_required",
@@ -121,12 +157,52 @@ impl Error {
             Self::TokenExpired => "token_expired",
             Self::OwnAccount => "own_account",
             Self::OAuth(error) => error.code(),
+            Self::OutOfStock(_) => "out_of_stock",
+            Self::PriceChanged(_) => "price_changed",
+            Self::Order(refusal) => match refusal {
+                Refusal::NotPayable => "not_payable",
+                Refusal::PaymentInProgress => "payment_in_progress",
+                Refusal::NotCancellable => "not_cancellable",
+                Refusal::NotCapturable => "not_capturable",
+                Refusal::NotRefundable => "not_refundable",
+                Refusal::NotFulfillable => "not_fulfillable",
+                // These never come here: see the conversion below.
+                Refusal::NotExpired | Refusal::Invalid(_) | Refusal::Illegal(_) => "internal_error",
+            },
+            Self::CardDeclined(_) => "card_declined",
+            Self::CaptureRefused => "capture_refused",
+            Self::AuthorizationExpired => "authorization_expired",
+            Self::PaymentVoided => "payment_voided",
+            Self::RefundRefused => "refund_refused",
+            Self::OrderOpen => "order_open",
+            Self::InvalidSignature => "invalid_signature",
             Self::SkuTaken => "sku_taken",
             Self::InsufficientStock { .. } => "insufficient_stock",
             Self::Unavailable(_) => "temporarily_unavailable",
             Self::Internal(_) => "internal_error",
         }
     }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid(faults) => Self::Invalid(faults),
+            Refusal::NotExpired | Refusal::Illegal(_) => Self::internal(refusal),
+            other => Self::Order(other),
+        }
+    }
+}
+
+/// A line of an order that asks for more than there is.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShortLine {
+    /// The product.
+    pub product_id: Id<Product>,
+    /// Pieces asked for.
+    pub requested: i64,
+    /// What is left, as everybody may know it.
+    pub availability: Availability,
 }
 
 /// Why a request of OAuth 2.0 is refused, in its own words (RFC 6749, sections 4.1.2.1 and 5.2).

@@ -17,6 +17,9 @@
 //! | [`sign_in`] | the check of a password, and its limits |
 //! | [`oauth`] | OAuth 2.0: authorization requests, grants, and the sign-in page |
 //! | [`mail`] | the mails, and SES, which sends them |
+//! | [`events`] | EventBridge, which carries what has happened |
+//! | [`payments`] | the payment provider |
+//! | [`checkout`] | the processes of several steps: pay, capture, refund, cancel, expire, settle |
 //! | [`start`] | the start of a function and its end |
 //! | [`http`] | request in, answer out |
 //! | [`stream`], [`task`] | the changes of a table, batch by batch; events of other kinds |
@@ -39,7 +42,11 @@ pub mod sign_in;
 
 pub mod oauth;
 
+pub mod events;
 pub mod mail;
+pub mod payments;
+
+pub mod checkout;
 
 pub mod start;
 

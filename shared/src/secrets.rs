@@ -62,6 +62,18 @@ impl Secrets {
         Ok(Rotation { client: self.client, signing, hmac })
     }
 
+    /// What the payment provider and the shop know each other by, read at once.
+    ///
+    /// # Errors
+    /// Where `PAYMENTS_SECRET` is missing.
+    pub async fn payments(&self) -> Result<ProviderSecret, ConfigError> {
+        let secret = config::required("PAYMENTS_SECRET")?;
+        let cache = Cache::new("the payment provider's keys");
+        let secret = ProviderSecret(Arc::new(KeptKeys { client: self.client.clone(), secret, cache }));
+        secret.0.cache.preload(async || secret.0.read().await).await;
+        Ok(secret)
+    }
+
     async fn open(&self, what: &'static str, secret: String) -> Keys {
         let keys = Kept { client: self.client.clone(), secret, cache: Cache::new(what) };
         keys.cache.preload(async || keys.read().await).await;
@@ -103,6 +115,50 @@ impl Kept {
         let call = self.client.get_secret_value().secret_id(&self.secret);
         let answer = call.send().await.map_err(aws::judge)?;
         KeySet::read(answer.secret_string().unwrap_or_default())
+    }
+}
+
+/// What the payment provider and the shop know each other by.
+#[derive(Deserialize)]
+pub struct ProviderKeys {
+    /// With it the shop calls the provider.
+    pub api_key: String,
+    /// With them the provider signs its webhooks: more than one while it changes.
+    pub webhook_secrets: Vec<String>,
+}
+
+/// [`ProviderKeys`], kept in memory.
+#[derive(Clone)]
+pub struct ProviderSecret(Arc<KeptKeys>);
+
+struct KeptKeys {
+    client: Client,
+    secret: String,
+    cache: Cache<ProviderKeys>,
+}
+
+impl ProviderSecret {
+    /// The keys.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where they can't be read, or nobody has entered them yet.
+    pub async fn get(&self) -> Result<Arc<ProviderKeys>, Error> {
+        let keys = self.0.cache.get(async || self.0.read().await).await?.value;
+        if keys.api_key.is_empty() {
+            return Err(Error::Unavailable("nobody has entered the payment provider's keys".into()));
+        }
+        Ok(keys)
+    }
+}
+
+impl KeptKeys {
+    async fn read(&self) -> Result<ProviderKeys, Error> {
+        let call = self.client.get_secret_value().secret_id(&self.secret);
+        let answer = call.send().await.map_err(aws::judge)?;
+        // What the text is stays out of the error: it is a secret.
+        serde_json::from_str(answer.secret_string().unwrap_or_default()).map_err(|_| {
+            Error::internal("the secret of the payment provider is not the JSON that it should be")
+        })
     }
 }
 

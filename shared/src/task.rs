@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     config::ConfigError,
+    domain::cause::{By, Cause},
     error::{self, Error},
     start,
     store::Store,
-    telemetry::Invocation,
+    telemetry::{self, Invocation},
 };
 
 /// Runs a function until Lambda ends it: `open` prepares what it needs, once, and `handle` works off each event. Where
@@ -42,4 +43,30 @@ where
         result.map_err(|_| lambda_runtime::Error::from("the event could not be worked off: see the log"))
     });
     start::ended(lambda_runtime::run(service).await)
+}
+
+/// [`serve`] for what a schedule starts: `handle` gets the cause of what it changes.
+pub async fn serve_schedule<N, H, F>(
+    operation: &'static str,
+    open: impl AsyncFnOnce(Store) -> Result<N, ConfigError>,
+    handle: H,
+) -> ExitCode
+where
+    N: Send + Sync + 'static,
+    H: Fn(&'static N, Cause) -> F,
+    F: Future<Output = Result<(), Error>>,
+{
+    serve(operation, open, |needs, event: Scheduled| {
+        let cause = Cause { by: By::Schedule, at: telemetry::now(), request_id: event.id, trace_id: None };
+        Box::pin(handle(needs, cause))
+    })
+    .await
+}
+
+/// What EventBridge sends when it is time:
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html>.
+#[derive(Deserialize)]
+struct Scheduled {
+    /// Of this one time.
+    id: String,
 }

@@ -8,10 +8,12 @@ use crate::{
     oauth::{STOREFRONT_CLIENT, code_for, machine, page},
     sessions::later,
     shop::{
-        ADMIN, Answer, Person, Request, Shop, changed, new_product,
+        ADMIN, Answer, CUSTOMER, Person, Request, Shop,
+        buyers::VISA,
+        changed, new_product,
         people::Session,
         proxy::Capacity::{self, Read, Write},
-        unique,
+        unique, unique_user,
     },
 };
 
@@ -387,4 +389,125 @@ async fn oauth_costs_what_it_must() {
     assert_trips(&shop, "oauth-clients-list", list, &[&["Query"]]).await.expect(200);
     let delete = shop.delete(&format!("/oauth/clients/{id}")).scoped(ADMIN);
     assert_trips(&shop, "oauth-clients-delete", delete, &[&["GetItem"], &["DeleteItem"]]).await.expect(204);
+}
+
+const READ: &[&str] = &["BatchGetItem"];
+const WRITE: &[&str] = &["TransactWriteItems"];
+
+#[tokio::test]
+async fn placing_an_order_costs_a_read_and_a_transaction() {
+    let (shop, _alone) = Shop::alone().await;
+    let (mug, bowl) = (shop.create_stocked("cost", 100).await, shop.create_stocked("cost", 100).await);
+    shop.ordered(&[(mug.id(), 1)]).await;
+    let request = shop.place(&unique_user(), &[(mug.id(), 1), (bowl.id(), 1)]);
+    assert_trips(&shop, "orders-create", request.clone(), &[READ, WRITE]).await.expect(201);
+    // A key that comes again is found by the read.
+    assert!(assert_trips(&shop, "orders-create", request, &[READ]).await.expect(201).is_replayed());
+    let request = shop.place(&unique_user(), &[(mug.id(), 1), (bowl.id(), 1)]);
+    let (answer, cost) = cost_of(&shop, "orders-create", request).await;
+    answer.expect(201);
+    // Two entries and the record. Then two stocks, order and record, for the double; the order's two indexes.
+    assert_eq!(cost, calls([("BatchGetItem", Some(Read(3.0))), ("TransactWriteItems", Some(Write(14.0)))]));
+    let short = shop.place(&unique_user(), &[(mug.id(), 101)]);
+    let (answer, cost) = cost_of(&shop, "orders-create", short).await;
+    answer.expect(409);
+    assert!(cost.len() <= 2, "{cost:?}");
+    let invalid = shop.order_of(&unique_user(), &json!({}));
+    let (answer, cost) = cost_of(&shop, "orders-create", invalid).await;
+    answer.expect(422);
+    assert_eq!(cost, []);
+}
+
+#[tokio::test]
+async fn reading_orders_costs_one_call_and_the_staffs_list_two() {
+    let (shop, _alone) = Shop::alone().await;
+    let mug = shop.create_stocked("cost", 100).await;
+    let buyer = unique_user();
+    let mut orders = Vec::new();
+    for _ in 0..20 {
+        orders.push(shop.place(&buyer, &[(mug.id(), 1)]).send().await.expect(201));
+    }
+    let get = shop.get(&format!("/orders/{}", orders[0].id())).caller(&buyer, CUSTOMER);
+    get.clone().send().await.expect(200);
+    let (answer, cost) = cost_of(&shop, "orders-get", get).await;
+    answer.expect(200);
+    assert_eq!(cost, calls([("GetItem", Some(Read(1.0)))]));
+    shop.get("/orders").caller(&buyer, CUSTOMER).send().await.expect(200);
+    let (answer, cost) = cost_of(&shop, "orders-list", shop.get("/orders").caller(&buyer, CUSTOMER)).await;
+    assert_eq!(answer.expect(200).items().len(), 20);
+    // Whole orders, of 1 KB each.
+    assert_eq!(cost, calls([("Query", Some(Read(5.0)))]));
+    let (answer, cost) = cost_of(&shop, "orders-list", shop.get("/orders").scoped("orders:read")).await;
+    assert_eq!(answer.expect(200).items().len(), 20);
+    // The index has no more than the keys: orders change often, and their list only with their status.
+    assert_eq!(cost, calls([("Query", Some(Read(0.5))), ("BatchGetItem", Some(Read(20.0)))]));
+}
+
+#[tokio::test]
+async fn a_payment_costs_three_round_trips_beside_stripes_two() {
+    let (shop, _alone) = Shop::alone().await;
+    let mug = shop.create_stocked("cost", 100).await;
+    shop.paid(&[(mug.id(), 1)]).await;
+    let (create, confirm): (&[&str], &[&str]) =
+        (&["POST /v1/payment_intents"], &["POST /v1/payment_intents/{id}/confirm"]);
+    let order = shop.ordered(&[(mug.id(), 1)]).await;
+    let request = shop.pay(&order, VISA);
+    let rows: &[&[&str]] = &[READ, create, WRITE, confirm, WRITE];
+    assert_trips(&shop, "orders-pay", request.clone(), rows).await.expect(201);
+    assert!(assert_trips(&shop, "orders-pay", request, &[READ]).await.expect(201).is_replayed());
+    let order = shop.ordered(&[(mug.id(), 1)]).await;
+    let declined = shop.pay(&order, "pm_card_visa_chargeDeclined");
+    assert_trips(&shop, "orders-pay", declined, rows).await.expect(402);
+    let (answer, cost) = cost_of(&shop, "orders-pay", shop.pay(&order, VISA)).await;
+    answer.expect(201);
+    let writes: Vec<_> = cost.iter().filter_map(|(_, capacity)| *capacity).collect();
+    assert_eq!(writes, [Read(2.0), Write(10.0), Write(9.0)]);
+    // What can't be paid costs the read.
+    assert_trips(&shop, "orders-pay", shop.pay(&order, VISA), &[READ]).await.expect(409);
+}
+
+#[tokio::test]
+async fn what_becomes_of_an_order_costs_a_read_and_a_transaction_and_one_more_where_stripe_is_asked() {
+    let (shop, _alone) = Shop::alone().await;
+    let mug = shop.create_stocked("cost", 1_000).await;
+    let goods = [(mug.id(), 2)];
+    // What is read once at the start, is.
+    for order in [shop.authorized(&goods).await, shop.paid(&goods).await] {
+        shop.cancel(&order).send().await.expect(200);
+    }
+    let authorized = shop.authorized(&goods).await;
+    shop.capture(&authorized, None).send().await.expect(200);
+    shop.refund(&authorized, &json!({"amount": 1})).send().await.expect(201);
+    shop.fulfil(&authorized, &json!({})).send().await.expect(201);
+
+    let order = shop.ordered(&goods).await;
+    assert_trips(&shop, "orders-cancel", shop.cancel(&order), &[READ, WRITE]).await.expect(200);
+    let order = shop.authorized(&goods).await;
+    let capture: &[&str] = &["POST /v1/payment_intents/{id}/capture"];
+    let rows: &[&[&str]] = &[READ, WRITE, capture, WRITE];
+    assert_trips(&shop, "orders-capture", shop.capture(&order, None), rows).await.expect(200);
+    let refund: &[&str] = &["POST /v1/refunds"];
+    let rows: &[&[&str]] = &[READ, WRITE, refund, WRITE];
+    let part = shop.refund(&order, &json!({"amount": 1}));
+    assert_trips(&shop, "orders-refund", part.clone(), rows).await.expect(201);
+    assert!(assert_trips(&shop, "orders-refund", part, &[READ]).await.expect(201).is_replayed());
+    let sending = shop.fulfil(&order, &json!({}));
+    assert_trips(&shop, "orders-fulfil", sending.clone(), &[READ, WRITE]).await.expect(201);
+    assert!(assert_trips(&shop, "orders-fulfil", sending, &[READ]).await.expect(201).is_replayed());
+}
+
+#[tokio::test]
+async fn an_order_that_expires_costs_a_read_and_a_transaction_beside_the_look_for_what_is_due() {
+    let (shop, _alone) = Shop::alone().await;
+    let mug = shop.create_stocked("cost", 100).await;
+    shop.run("orders-expire").await;
+    let order = shop.ordered(&[(mug.id(), 1)]).await;
+    shop.later(order.id());
+    let watched = shop.any_call().by("orders-expire").observe();
+    shop.run("orders-expire").await;
+    let calls = watched.observed();
+    let count = |operation: &str| calls.iter().filter(|call| call.operation == operation).count();
+    // One look at each part of the index.
+    assert_eq!((count("Query"), count("TransactWriteItems"), calls.len()), (4, 1, 6), "{calls:#?}");
+    assert_eq!(shop.order(order.id()).await["status"], "expired");
 }

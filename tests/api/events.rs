@@ -20,6 +20,7 @@ async fn the_events_shipped_for_cargo_lambda_invoke_are_understood() {
         let own =
             event["path"].as_str().is_some_and(|path| path.contains("/me")) || function == "sessions-delete";
         let caller = if own { session.user.clone() } else { unique_user() };
+        let seeded;
         let mut places = vec![
             ("ACCESS_TOKEN", shop.token(&caller, ADMIN).sign(shop.signer())),
             ("REFRESH_TOKEN", String::new()),
@@ -35,6 +36,17 @@ async fn the_events_shipped_for_cargo_lambda_invoke_are_understood() {
         }
         if let Some(id) = event["pathParameters"]["client_id"].as_str() {
             places.push((id, machine(&shop, "inventory:read").await.0));
+        }
+        if event["pathParameters"]["order_id"].is_string() {
+            let product = shop.create_stocked("event", 100).await;
+            let goods = [(product.id(), 3)];
+            let order = match &*function {
+                "orders-capture" => shop.authorized(&goods).await,
+                "orders-refund" | "orders-fulfil" => shop.paid(&goods).await,
+                _ => shop.ordered(&goods).await,
+            };
+            places[0].1 = shop.token(order["customer_id"].as_str().unwrap(), ADMIN).sign(shop.signer());
+            places.push(("ORDER_ID", order.id().to_owned()));
         }
         match &*function {
             "users-verify-email" => {
@@ -61,6 +73,14 @@ async fn the_events_shipped_for_cargo_lambda_invoke_are_understood() {
                 let id = shop.user(&leaving).await.id().to_owned();
                 places[0].1 = shop.token(&id, ADMIN).sign(shop.signer());
                 places[3].1 = leaving.password;
+            }
+            "orders-create" => {
+                let body: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+                seeded = body["items"][0]["product_id"].as_str().unwrap().to_owned();
+                places.push((&seeded, shop.create_stocked("event", 100).await.id().to_owned()));
+            }
+            "payments-webhook" => {
+                places.push(("STRIPE_SIGNATURE", shop.stripe().sign(event["body"].as_str().unwrap())));
             }
             _ => {}
         }

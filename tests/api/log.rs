@@ -4,8 +4,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
+    bus::assert_published_well,
     oauth::{STOREFRONT_CLIENT, code_for, machine},
-    shop::{Answer, Options, Person, Shop, new_product, process, proxy::refusals, unique},
+    shop::{
+        API_KEY, Answer, Options, Person, Shop, new_product, process,
+        proxy::{payment_refusals, refusals},
+        unique, unique_user,
+    },
 };
 
 /// The line that a function has printed of a request.
@@ -211,6 +216,66 @@ async fn i23_no_token_code_secret_or_address_appears_in_the_log() {
 }
 
 #[tokio::test]
+async fn i23_nothing_of_an_order_or_its_payment_appears_in_the_log_nor_on_the_bus() {
+    let shop = Shop::start(Options::default()).await;
+    let mug = shop.create_stocked("secret", 1_000).await;
+    let order = shop.ordered(&[(mug.id(), 1)]).await;
+    let paid = shop.paid(&[(mug.id(), 2)]).await;
+    let canary =
+        json!({"CANARY": "CANARY", "payment_method": "pm_CANARY", "amount": "CANARY", "reason": "CANARY"});
+    let requests = || {
+        let path = format!("/orders/{}", order.id());
+        vec![
+            shop.place(&unique_user(), &[(mug.id(), 1)]).key(&unique("CANARY")),
+            shop.place(&unique_user(), &[("CANARY", 1)]),
+            shop.order_of(&unique_user(), &canary),
+            shop.order_of(&unique_user(), &canary).body("application/json", "CANARY"),
+            shop.get(&path).staff(),
+            shop.get("/orders/CANARY").staff(),
+            shop.get("/orders").query("customer_id", "CANARY").staff(),
+            shop.get("/orders").query("cursor", "CANARY").staff(),
+            shop.pay(&order, "pm_CANARY"),
+            shop.pay_with(&order, &canary),
+            shop.pay_with(
+                &order,
+                &json!({"payment_method": "pm_error_500", "return_url": "https://canary.test/CANARY"}),
+            ),
+            shop.cancel(&order).json(&canary),
+            shop.capture(&order, Some(1)),
+            shop.refund(&paid, &json!({"amount": 1, "reason": "CANARY says Jane Doe"})),
+            shop.refund(&paid, &canary),
+            shop.fulfil(&paid, &canary),
+            shop.fulfil(&paid, &json!({"tracking": {"carrier": "CANARY", "number": "CANARY"}})),
+            shop.webhook("payment_intent.succeeded", &canary),
+            shop.webhook("CANARY", &canary),
+            shop.post("/payments/webhooks/stripe")
+                .header("Stripe-Signature", "CANARY")
+                .body("text/CANARY", "CANARY"),
+        ]
+    };
+    for refusal in refusals().into_iter().chain(payment_refusals()).step_by(4) {
+        let _fault = shop.any_call().answer(refusal.1);
+        for request in requests() {
+            line_of(&shop, &request.send().await).await;
+        }
+        for function in ["orders-expire", "payments-reconcile"] {
+            shop.invoke(function, &json!({"CANARY": "CANARY"})).await;
+        }
+    }
+    for request in requests() {
+        line_of(&shop, &request.send().await).await;
+    }
+    let paths = ["pm_CANARY", "pm_error_500", "Jane Doe", "Lane 7", "5550199", API_KEY, "whsec_", "Bearer"];
+    let functions = process::functions();
+    let told = shop.log().lines(|line| {
+        functions.contains(&line.program) && paths.iter().any(|secret| line.text.contains(secret))
+    });
+    assert!(told.is_empty(), "{told:#?}");
+    shop.log().assert_clean();
+    shop.bus().events().iter().for_each(assert_published_well);
+}
+
+#[tokio::test]
 async fn every_line_that_a_function_prints_is_json() {
     let shop = Shop::shared().await;
     let answer = shop.get("/products").send().await;
@@ -247,7 +312,7 @@ fn a_function_without_its_variables_names_the_first_that_is_missing_and_ends() {
         }
         let run = Command::new(binaries.join(&function)).env_clear().envs(variables).output().unwrap();
         let printed = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
-        let named = ["_TABLE", "_SECRET", "_URL"].iter().any(|end| printed.contains(end));
+        let named = ["_TABLE", "_SECRET", "_URL", "_BUS"].iter().any(|end| printed.contains(end));
         assert!(!run.status.success() && named, "{function}: {printed}");
     }
 }

@@ -20,7 +20,14 @@ mod oauth;
 mod sessions;
 mod users;
 
+mod expire;
+mod orders;
+mod payments;
+mod provider;
+mod webhooks;
+
 mod availability;
+mod bus;
 mod events;
 
 mod access;
@@ -33,6 +40,7 @@ mod keys;
 mod limits;
 mod log;
 mod mail;
+mod mishaps;
 mod once;
 mod outages;
 mod races;

@@ -5,7 +5,7 @@ use crate::shop::{ADMIN, Answer, Request, STAFF, Shop, USERS, changed, new_produ
 
 /// Fails where an answer is not the same again, marked as such.
 #[track_caller]
-fn assert_replays(first: &Answer, again: &Answer) {
+pub fn assert_replays(first: &Answer, again: &Answer) {
     assert!(again.is_replayed(), "{again:?}");
     assert_eq!((again.status, &again.text), (first.status, &first.text));
     for header in ["location", "etag", "content-type", "cache-control"] {

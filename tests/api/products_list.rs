@@ -32,12 +32,12 @@ fn list(shop: &Shop, category: &str) -> Request {
     shop.get("/products").query("category", category)
 }
 
-fn ids(items: &[Value]) -> Vec<String> {
+pub fn ids(items: &[Value]) -> Vec<String> {
     items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Where the `Link` header says that the next page is, below the version.
-fn next(page: &Answer) -> &str {
+pub fn next(page: &Answer) -> &str {
     let link = page.header("link");
     let target = link.strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="next""#)).unwrap();
     target.split_once("/v1").unwrap().1

@@ -1,9 +1,19 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::json;
 
-use crate::shop::{Answer, Options, Person, Shop, USERS, changed, new_product, proxy::Refusal, unique};
+use crate::{
+    bus::assert_published_well,
+    shop::{
+        Answer, Options, Person, Request, Shop, USERS,
+        books::timeline,
+        buyers::{VISA, mark_of},
+        changed, new_product,
+        proxy::Refusal,
+        unique, unique_user,
+    },
+};
 
 fn count(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
@@ -353,4 +363,178 @@ async fn i13_no_change_of_an_account_is_lost_among_those_who_read_again() {
     let read = shop.user(&person).await;
     assert_eq!((read["addresses"].as_array().unwrap().len(), read.etag()), (8, "\"13\""));
     assert_eq!(read["role"], "customer");
+}
+
+/// A shop that sells with many instances, and to nobody else.
+async fn selling(instances: usize) -> Shop {
+    let many = ["orders-create", "orders-pay", "orders-cancel"].map(|function| (function, instances));
+    let few = [
+        "orders-get",
+        "orders-expire",
+        "payments-webhook",
+        "payments-reconcile",
+        "products-create",
+        "inventory-get",
+        "inventory-movements",
+        "products-availability",
+        "events-publish",
+    ];
+    Shop::with(&[&many[..], &few.map(|function| (function, 2))].concat()).await
+}
+
+/// Repeats a request as a patient client does, until it is answered.
+async fn insist(request: Request) -> Answer {
+    for _ in 0..100 {
+        let answer = request.clone().send().await;
+        if answer.status != 503 {
+            return answer;
+        }
+        assert!(answer.find_header("retry-after").is_some(), "{answer:?}");
+    }
+    panic!("{request} was never answered")
+}
+
+#[tokio::test]
+async fn i01_of_a_hundred_pieces_a_hundred_are_sold_to_three_hundred_buyers_whatever_happens() {
+    let shop = selling(6).await;
+    let (mug, bowl) = (shop.create_stocked("sale", 100).await, shop.create_stocked("beside", 10_000).await);
+    // Writers that meet, answers that get lost, and calls that are held up, all the time.
+    let sales = || shop.calls("TransactWriteItems").by("orders-create");
+    let conflicts = sales().after(20).times(40).answer_with(Refusal::conflict());
+    let lost = sales().after(30).times(12).lose_answer();
+    let cut_off = sales().after(60).times(12).refuse();
+    let held = sales().after(5).times(3).hold();
+    let buyer = async |number: usize| {
+        let items = match number % 3 {
+            0 => vec![(mug.id(), 1)],
+            1 => vec![(bowl.id(), 2), (mug.id(), 1)],
+            _ => vec![(mug.id(), 1), (bowl.id(), 1)],
+        };
+        let placing = shop.place(&unique_user(), &items);
+        let answer = insist(placing.clone()).await;
+        // Every fifth client has lost the answer and asks again, perhaps twice at once.
+        if number.is_multiple_of(5) {
+            let (one, other) = tokio::join!(insist(placing.clone()), insist(placing));
+            assert!(
+                one.status == answer.status && other.status == answer.status,
+                "{answer:?} {one:?} {other:?}"
+            );
+            assert!(answer.status != 201 || one.text == answer.text && other.text == answer.text);
+        }
+        answer
+    };
+    let release = async {
+        held.reached(3).await;
+        held.release();
+    };
+    let buyers = stream::iter((0..300).map(buyer)).buffer_unordered(64).collect::<Vec<_>>();
+    let (answers, ()) = tokio::join!(buyers, release);
+    assert!(conflicts.hits() > 0 && lost.hits() > 0 && cut_off.hits() > 0);
+    drop((conflicts, lost, cut_off, held));
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 201).collect();
+    assert_eq!((count(&answers, 201), refused.len()), (100, 200));
+    for answer in refused {
+        assert_eq!((answer.status, answer["code"].as_str()), (409, Some("out_of_stock")), "{answer:?}");
+        let lines = json!([{"product_id": mug.id(), "requested": 1, "availability": "out_of_stock"}]);
+        assert_eq!(answer["lines"], lines);
+    }
+    let stock = shop.inventory(mug.id()).await;
+    assert_eq!((&stock["available"], &stock["reserved"]), (&json!(0), &json!(100)));
+    shop.assert_books(&[mug.id(), bowl.id()]);
+    shop.bus().events().iter().for_each(assert_published_well);
+}
+
+#[tokio::test]
+async fn i22_of_cancel_pay_and_expire_at_once_one_wins() {
+    let shop = selling(4).await;
+    let mug = shop.create_stocked("one-wins", 1_000).await;
+    let (mut paid, mut over) = (0, 0);
+    for round in 0..20 {
+        let order = shop.ordered(&[(mug.id(), 1)]).await;
+        let start = shop.calls("TransactWriteItems").about(mark_of(&order)).times(2).hold();
+        let (paying, cancelling) = (shop.pay(&order, VISA), shop.cancel(&order));
+        let time = async {
+            // Both have read the order as open before either writes. In most rounds the deadline goes by in between.
+            start.reached(2).await;
+            if round % 4 > 0 {
+                shop.later(order.id());
+            }
+            if round % 2 == 0 {
+                start.release();
+            }
+            shop.try_run("orders-expire").await;
+            start.release();
+        };
+        let (payment, cancelled, ()) = tokio::join!(paying.clone().send(), cancelling.clone().send(), time);
+        drop(start);
+        let (payment, cancelled) = (
+            if payment.status == 503 { insist(paying).await } else { payment },
+            if cancelled.status == 503 { insist(cancelling).await } else { cancelled },
+        );
+        assert!([201, 202, 409].contains(&payment.status), "{payment:?}");
+        assert!([200, 202, 409].contains(&cancelled.status), "{cancelled:?}");
+        let end = shop.settle(order.id()).await;
+        let entries = timeline(&end.json);
+        let endings = ["cancelled", "expired"].map(|ending| entries.get(ending).copied().unwrap_or_default());
+        assert!(endings.iter().sum::<usize>() <= 1, "{end:?}");
+        match end["status"].as_str().unwrap() {
+            // Who was told that it is paid, keeps what is paid for.
+            "open" => {
+                assert_eq!(end["payment_status"], "paid", "{end:?}");
+                assert!(cancelled.status == 409, "{cancelled:?}");
+                paid += 1;
+            }
+            // Who was told that it is paid may have cancelled it after; then the money is back.
+            "cancelled" => {
+                assert!([200, 202].contains(&cancelled.status), "{cancelled:?}");
+                over += 1;
+            }
+            "expired" => {
+                assert!(payment.status != 201 && cancelled.status == 409, "{payment:?} {cancelled:?}");
+                over += 1;
+            }
+            other => panic!("{other}: {end:?}"),
+        }
+    }
+    assert_eq!(paid + over, 20);
+    shop.assert_books(&[mug.id()]);
+}
+
+#[tokio::test]
+async fn i02_a_day_of_everything_at_once_ends_with_balanced_books() {
+    let shop = selling(3).await;
+    let products = join_all((0..4).map(|_| shop.create_stocked("day", 60))).await;
+    let ids: Vec<&str> = products.iter().map(|product| product.id()).collect();
+    let customer = async |number: usize| {
+        let items = [(ids[number % 4], 1 + i64::try_from(number % 3).unwrap()), (ids[(number + 1) % 4], 1)];
+        let order = insist(shop.place(&unique_user(), &items)).await;
+        if order.status != 201 {
+            return;
+        }
+        let methods =
+            [VISA, "pm_charged_answer_lost", "pm_card_visa_chargeDeclined", "pm_rate_limited", VISA];
+        let answers = [
+            insist(shop.pay(&order, methods[number % 5])).await,
+            if number.is_multiple_of(4) {
+                insist(shop.cancel(&order)).await
+            } else {
+                shop.order(order.id()).await
+            },
+        ];
+        assert!(answers.iter().all(|answer| answer.status < 500), "{answers:#?}");
+        if number.is_multiple_of(7) {
+            shop.later(order.id());
+        }
+    };
+    let clock = async {
+        for _ in 0..6 {
+            shop.try_run("payments-reconcile").await;
+            shop.try_run("orders-expire").await;
+        }
+    };
+    tokio::join!(join_all((0..60).map(customer)), clock);
+    for order in shop.orders_with(&ids) {
+        shop.settle(order["id"].as_str().unwrap()).await;
+    }
+    shop.assert_books(&ids);
 }

@@ -10,7 +10,9 @@ mod cursors;
 mod ids;
 mod input;
 mod money;
+mod orders;
 mod password;
+mod simulation;
 
 use proptest::prelude::*;
 use serde_json::Value;

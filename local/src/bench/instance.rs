@@ -31,7 +31,7 @@ use crate::process::Group;
 /// An instance that says nothing for so long has stopped.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long Lambda gives a function for a request.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(15);
 
 /// How far an instance has come: since it was started, and in CPU time, where the system tells.
 #[derive(Clone, Copy, Debug)]

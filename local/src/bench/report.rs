@@ -2,7 +2,12 @@
 
 use std::{env::consts, iter, num::NonZero, thread, time::Duration};
 
-use super::{LONGEST, Options, build::Size, instance::Moment};
+use super::{
+    LONGEST, Options,
+    build::Size,
+    instance::Moment,
+    sale::{BUYERS, Sale},
+};
 
 /// All that was measured of one function.
 pub(super) struct Figures {
@@ -78,7 +83,7 @@ fn quantile(mut values: Vec<Duration>, part: f64) -> Duration {
 }
 
 /// The tables. The first of all is the baseline.
-pub(super) fn write(all: &[Figures], options: &Options) -> String {
+pub(super) fn write(all: &[Figures], sale: Option<Sale>, options: &Options) -> String {
     let Options { starts, requests, .. } = options;
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let tls: [Column; 4] = [
@@ -103,7 +108,7 @@ pub(super) fn write(all: &[Figures], options: &Options) -> String {
         ("binary", |figures| Some(megabytes(figures.size.binary))),
         ("zip", |figures| Some(megabytes(figures.size.zip))),
     ];
-    let sections = [
+    let mut sections = vec![
         (
             format!("From the start of the process, over TLS (ms, medians of {starts} starts)"),
             table(all, &tls),
@@ -122,11 +127,15 @@ pub(super) fn write(all: &[Figures], options: &Options) -> String {
         ),
         ("Size (MB)".to_owned(), table(all, &size)),
     ];
-    let sections = sections.map(|(title, table)| format!("{title}:\n\n{table}\n"));
+    sections.extend(sale.map(|sale| {
+        let title = format!("The sale: what {BUYERS} instances answer together, over TLS (a second)");
+        (title, sale_table(sale))
+    }));
+    let sections: String =
+        sections.into_iter().map(|(title, table)| format!("{title}:\n\n{table}\n")).collect();
     format!(
-        "{}In parentheses: times the baseline, a function that does nothing. 1 MB is 1,000,000 bytes. Measured on {} {} \
+        "{sections}In parentheses: times the baseline, a function that does nothing. 1 MB is 1,000,000 bytes. Measured on {} {} \
          with {processors} processors.\n",
-        sections.concat(),
         consts::OS,
         consts::ARCH,
     )
@@ -147,6 +156,18 @@ fn table(all: &[Figures], columns: &[Column]) -> String {
         rows.push(iter::once(figures.name.clone()).chain(cells).collect());
     }
     aligned(&rows)
+}
+
+/// A row a kind of sale, each with its ratio to the baseline's.
+fn sale_table(Sale { baseline, many_products, one_product }: Sale) -> String {
+    let row =
+        |title: &str, rate: f64| vec![title.to_owned(), format!("{rate:.0} ({})", short(rate / baseline))];
+    aligned(&[
+        vec![String::new(), "answers".to_owned()],
+        row("baseline", baseline),
+        row("orders of many products", many_products),
+        row("orders of one product", one_product),
+    ])
 }
 
 /// A Markdown table of these rows, the first of them the titles: texts to the left, figures to the right.

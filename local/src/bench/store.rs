@@ -1,5 +1,5 @@
 //! The services of AWS as the functions see them: the embedded DynamoDB with a catalogue and users in it, and what
-//! stands in for Secrets Manager and SES, over plain HTTP, and behind TLS.
+//! stands in for Secrets Manager, SES and EventBridge, over plain HTTP, and behind TLS; and a pretend Stripe.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
@@ -18,8 +18,9 @@ use tokio_rustls::{
     rustls::{self, ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-use super::{BenchError, refused, users::Users};
+use super::{BenchError, orders::Orders, refused, users::Users};
 use crate::{
+    bus::Bus,
     database::Dynamo,
     keys::{self, KeyError},
     mail::Mailbox,
@@ -33,12 +34,19 @@ const KEYS_TABLE: &str = "KeysTable";
 /// The secret with the keys that sign.
 pub(super) const SIGNING_SECRET: &str = "SigningSecret";
 const HMAC_SECRET: &str = "HmacSecret";
+const PAYMENTS_SECRET: &str = "PaymentsSecret";
 /// The web shop, to which users come back.
 const STOREFRONT_URL: &str = "https://shop.example";
 /// The address that clients would see. Tokens name it with the version as their issuer.
 const PUBLIC_URL: &str = "https://api.shop.example";
 /// How many products there are: more than a page of a list.
 const PRODUCTS: usize = 24;
+/// What each of them costs, in cents.
+pub(super) const PRICE: i64 = 1_850;
+/// How many pieces there are of each: more than anybody orders here.
+const PIECES: usize = 1_200_000;
+/// How many pieces of each the orders hold that were placed before.
+const RESERVED: usize = 100_000;
 /// How many movements each product's ledger has.
 const MOVEMENTS: usize = 6;
 
@@ -101,14 +109,17 @@ pub(super) struct Store {
     pub dynamo: Dynamo,
     /// Who uses the shop.
     pub users: Users,
+    /// What they have ordered.
+    pub orders: Orders,
     /// A token that every operation takes.
     pub token: String,
-    services: [Service; 3],
+    services: [Service; 4],
     bundle: PathBuf,
     products: Vec<String>,
     key: SigningKey,
     secrets: Secrets,
     _mailbox: Mailbox,
+    _bus: Bus,
 }
 
 impl Store {
@@ -124,11 +135,12 @@ impl Store {
         let hmac_keys = KeySet::of(Key::random(telemetry::now()).map_err(KeyError::from)?);
         keep(&secrets, HMAC_SECRET, &hmac_keys)?;
         keep(&secrets, SIGNING_SECRET, &signing_keys(&key))?;
-        let mailbox = Mailbox::in_memory().await?;
-        let products: Vec<_> = (0..PRODUCTS).map(|number| format!("prod_01k2{number:022}")).collect();
+        secrets.put(PAYMENTS_SECRET, &Orders::secret())?;
+        let (mailbox, bus) = (Mailbox::in_memory().await?, Bus::in_memory().await?);
+        let products: Vec<_> = (0..PRODUCTS).map(product_id).collect();
         for (number, id) in products.iter().enumerate() {
             dynamo.put(PRODUCTS_TABLE, entry(id, number))?;
-            dynamo.put(PRODUCTS_TABLE, stock(id, 1, 240))?;
+            dynamo.put(PRODUCTS_TABLE, stock(id, 1, PIECES))?;
             for movement in 0..MOVEMENTS {
                 dynamo.put(PRODUCTS_TABLE, self::movement(id, number * MOVEMENTS + movement))?;
             }
@@ -141,10 +153,24 @@ impl Store {
             service("AWS_ENDPOINT_URL_DYNAMODB", &dynamo.url).await?,
             service("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.url).await?,
             service("AWS_ENDPOINT_URL_SESV2", &mailbox.url).await?,
+            service("AWS_ENDPOINT_URL_EVENTBRIDGE", &bus.url).await?,
         ];
         let (users, bundle) = (Users::open(&dynamo, hmac_keys)?, roots.bundle.clone());
         let token = users.token(&key, &format!("{PUBLIC_URL}/v1"))?;
-        Ok(Self { dynamo, users, token, services, bundle, products, key, secrets, _mailbox: mailbox })
+        let orders = Orders::open(&dynamo, users.id()).await?;
+        Ok(Self {
+            dynamo,
+            users,
+            orders,
+            token,
+            services,
+            bundle,
+            products,
+            key,
+            secrets,
+            _mailbox: mailbox,
+            _bus: bus,
+        })
     }
 
     /// Makes the last rotation of the keys that sign undone, so that the next one has as much to do.
@@ -182,9 +208,14 @@ impl Store {
             // As long as a role's.
             ("AWS_SESSION_TOKEN", "IQoJb3JpZ2luX2Vj".repeat(50)),
             ("BUILD_ID", "bench".to_owned()),
+            ("EVENT_BUS", "EventBus".to_owned()),
             ("HMAC_SECRET", HMAC_SECRET.to_owned()),
             ("KEYS_TABLE", KEYS_TABLE.to_owned()),
             ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),
+            ("ORDERS_TABLE", "OrdersTable".to_owned()),
+            ("PAYMENTS_SECRET", PAYMENTS_SECRET.to_owned()),
+            // Without TLS: in the provider's place the functions trust public authorities only.
+            ("PAYMENTS_URL", self.orders.stripe.url.clone()),
             ("PRODUCTS_TABLE", PRODUCTS_TABLE.to_owned()),
             ("PUBLIC_URL", PUBLIC_URL.to_owned()),
             ("SIGNING_SECRET", SIGNING_SECRET.to_owned()),
@@ -225,10 +256,15 @@ async fn terminate(roots: &Roots, url: &str) -> Result<u16, BenchError> {
     Ok(port)
 }
 
+/// The id of a product.
+pub(super) fn product_id(number: usize) -> String {
+    format!("prod_01k2{number:022}")
+}
+
 /// An entry of the catalogue of about 600 bytes, and what the indexes hold of it besides.
 fn entry(id: &str, number: usize) -> Value {
     let name = format!("Stoneware Coffee Mug No. {number}");
-    let amount = (1_500 + number).to_string();
+    let amount = PRICE.to_string();
     json!({
         "pk": {"S": format!("PRODUCT#{id}")},
         "sk": {"S": "ENTRY"},
@@ -260,7 +296,7 @@ pub(super) fn new_product(sku: &str) -> Value {
         "name": "Stoneware Coffee Mug",
         "description": DESCRIPTION,
         "category": "kitchen",
-        "price": {"amount": 1850, "currency": "EUR"},
+        "price": {"amount": PRICE, "currency": "EUR"},
         "images": ["/images/mug-front.svg", "/images/mug-side.svg"],
         "attributes": {"colour": "sand", "material": "stoneware", "volume": "350 ml"},
         "initial_stock": 240,
@@ -268,18 +304,18 @@ pub(super) fn new_product(sku: &str) -> Value {
     })
 }
 
-/// A stock of so many pieces.
-pub(super) fn stock(id: &str, version: u64, pieces: u32) -> Value {
+/// A stock with so many pieces that nobody has ordered yet.
+pub(super) fn stock(id: &str, version: u64, pieces: usize) -> Value {
     json!({
         "pk": {"S": format!("PRODUCT#{id}")},
         "sk": {"S": "ENTRY#STOCK"},
         "product_id": {"S": id},
-        "on_hand": {"N": pieces.to_string()},
-        "reserved": {"N": "0"},
+        "on_hand": {"N": (pieces + RESERVED).to_string()},
+        "reserved": {"N": RESERVED.to_string()},
         "available": {"N": pieces.to_string()},
         "low_stock_threshold": {"N": "5"},
         "version": {"N": version.to_string()},
-        "price": {"M": {"amount": {"N": "1500"}, "currency": {"S": "EUR"}}},
+        "price": {"M": {"amount": {"N": PRICE.to_string()}, "currency": {"S": "EUR"}}},
         "status": {"S": "active"},
         "updated_at": {"S": "2026-01-31T12:34:56.789Z"},
     })
@@ -292,7 +328,7 @@ fn movement(product: &str, number: usize) -> Value {
         "sk": {"S": format!("MOVE#{id}")},
         "id": {"S": id},
         "product_id": {"S": product},
-        "delta": {"N": (240 / MOVEMENTS).to_string()},
+        "delta": {"N": ((PIECES + RESERVED) / MOVEMENTS).to_string()},
         "reason": {"S": "received"},
         "note": {"S": "Delivery of the week, counted twice"},
         "actor": {"S": "usr_01k2000000000000000000staf"},

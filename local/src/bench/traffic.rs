@@ -5,9 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     BenchError,
+    orders::{self, PAYMENT_METHOD, Stage},
     store::{self, Store},
     users::{self, OTHER_PASSWORD, PASSWORD},
 };
+use crate::{schedules, stripe::SIGNATURE_HEADER};
 
 /// The events for one function.
 pub(super) struct Traffic<'a> {
@@ -17,6 +19,15 @@ pub(super) struct Traffic<'a> {
     events: u64,
 }
 
+/// What buyers want.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Demand {
+    /// All of them the same product.
+    OneProduct,
+    /// With each order another one than before.
+    ManyProducts,
+}
+
 /// Makes the event of that number.
 type Event = fn(&Store, u64) -> Result<Value, BenchError>;
 
@@ -24,6 +35,16 @@ impl<'a> Traffic<'a> {
     /// Begins with the first event; `None` where none is known for this function.
     pub fn new(function: &'a str, store: &'a Store) -> Option<Self> {
         Some(Self { function, event: event(function)?, store, events: 0 })
+    }
+
+    /// The orders of one of several buyers.
+    pub fn of_buyer(function: &'a str, store: &'a Store, demand: Demand, buyer: u8) -> Self {
+        let event: Event = match demand {
+            Demand::OneProduct => |store, number| order(store, number, &[store.product(0)]),
+            Demand::ManyProducts => |store, number| order(store, number, &[store.product(number)]),
+        };
+        // So that no number comes twice, and not all begin with the same product.
+        Self { function, event, store, events: u64::from(buyer) * 1_000_000_000 + u64::from(buyer) }
     }
 
     /// The next event.
@@ -40,6 +61,8 @@ impl<'a> Traffic<'a> {
             return failed("no JSON");
         };
         let well = match answer["statusCode"].as_u64() {
+            // What is in doubt is not done.
+            Some(202) if self.function.starts_with("orders-") => false,
             // A refusal leads back to the client, too, and a wrong password to the page once more.
             Some(status) if self.function == "oauth-authorize" => {
                 status == 303 && answer.to_string().contains("code=")
@@ -58,7 +81,7 @@ pub(super) fn is_known(function: &str) -> bool {
 }
 
 fn event(function: &str) -> Option<Event> {
-    products(function).or_else(|| users(function)).or_else(|| oauth(function))
+    products(function).or_else(|| orders(function)).or_else(|| users(function)).or_else(|| oauth(function))
 }
 
 fn products(function: &str) -> Option<Event> {
@@ -101,6 +124,73 @@ fn products(function: &str) -> Option<Event> {
         },
         _ => return None,
     })
+}
+
+fn orders(function: &str) -> Option<Event> {
+    Some(match function {
+        "events-publish" => |store, number| {
+            let order = store.orders.item(number)?;
+            Ok(change("OrdersTable", number, None, order))
+        },
+        // What was paid goes back.
+        "orders-cancel" => |store, number| {
+            let order = store.orders.add(&store.dynamo, number, Stage::Paid)?;
+            Request::new("POST", "/orders/{order_id}/cancel")
+                .of("order_id", &order)
+                .token(store)
+                .once(number)
+                .event()
+        },
+        "orders-capture" => |store, number| {
+            let order = store.orders.add(&store.dynamo, number, Stage::Authorized)?;
+            let request = Request::new("POST", "/orders/{order_id}/capture").of("order_id", &order);
+            request.token(store).once(number).event()
+        },
+        "orders-create" => {
+            |store, number| order(store, number, &[store.product(number), store.product(number + 1)])
+        }
+        "orders-expire" => |store, number| {
+            store.orders.add_overdue(&store.dynamo, number, Stage::Unpaid)?;
+            Ok(schedules::event("orders-expire"))
+        },
+        "orders-fulfil" => |store, number| {
+            let order = store.orders.add(&store.dynamo, number, Stage::Paid)?;
+            let request = Request::new("POST", "/orders/{order_id}/fulfilments").of("order_id", &order);
+            let tracking = json!({"carrier": "DHL", "number": format!("JD{number:018}")});
+            request.token(store).once(number).json(&json!({"tracking": tracking})).event()
+        },
+        "orders-get" => |store, number| {
+            let order = orders::order_of(number)?.to_string();
+            Request::new("GET", "/orders/{order_id}").of("order_id", &order).token(store).event()
+        },
+        "orders-list" => |store, _| Request::new("GET", "/orders").query("limit", "20").token(store).event(),
+        "orders-pay" => |store, number| {
+            let order = store.orders.add(&store.dynamo, number, Stage::Unpaid)?;
+            let request = Request::new("POST", "/orders/{order_id}/payments").of("order_id", &order);
+            request.token(store).once(number).json(&json!({"payment_method": PAYMENT_METHOD})).event()
+        },
+        "orders-refund" => |store, number| {
+            let order = store.orders.add(&store.dynamo, number, Stage::Paid)?;
+            let request = Request::new("POST", "/orders/{order_id}/refunds").of("order_id", &order);
+            let refund = json!({"amount": 500, "reason": "Arrived with a scratch"});
+            request.token(store).once(number).json(&refund).event()
+        },
+        // The shop does not know yet that an order is paid.
+        "payments-reconcile" => |store, number| {
+            store.orders.add_overdue(&store.dynamo, number, Stage::Charged)?;
+            Ok(schedules::event("payments-reconcile"))
+        },
+        "payments-webhook" => |store, number| {
+            let (body, signature) = store.orders.add_webhook(&store.dynamo, number)?;
+            Request::new("POST", "/payments/webhooks/stripe").signed(body, &signature).event()
+        },
+        _ => return None,
+    })
+}
+
+/// An order of these products.
+fn order(store: &Store, number: u64, products: &[&str]) -> Result<Value, BenchError> {
+    Request::new("POST", "/orders").token(store).once(number).json(&orders::new_order(products)).event()
 }
 
 fn users(function: &str) -> Option<Event> {
@@ -320,6 +410,11 @@ impl Request {
 
     fn json(self, body: &Value) -> Self {
         Self { body: Some(body.to_string()), ..self.header("Content-Type", "application/json") }
+    }
+
+    fn signed(self, body: String, signature: &str) -> Self {
+        let signed = self.header("Content-Type", "application/json; charset=utf-8");
+        Self { body: Some(body), ..signed.header(SIGNATURE_HEADER, signature) }
     }
 
     fn form(self, body: String) -> Self {

@@ -6,6 +6,7 @@ use shared::{
     auth::{Claims, FIRST_PARTY, Grant, KeySet, MailToken, RefreshToken, Role, Scopes, SigningKey},
     domain::{
         id::{Entity, Id},
+        input::Fault,
         time::Timestamp,
         user::{Actor, Client, Email, Registration, Reset, Session, User},
     },
@@ -30,7 +31,8 @@ pub(super) const OTHER_PASSWORD: &str = "nine gulls over the harbour";
 const OTHERS: u64 = 25;
 /// The number of the session that the token belongs to. Events have numbers from 1.
 const SESSION: u64 = 0;
-/// When all of it began.
+/// When all of it began, in milliseconds since 1970, and as it is written.
+const THEN_MILLIS: i64 = 1_769_862_896_789;
 const THEN: &str = "2026-01-31T12:34:56.789Z";
 /// Seconds since 1970 that lie far ahead.
 const NEVER: &str = "4102444800";
@@ -65,6 +67,11 @@ impl Users {
         put(dynamo, profile(&id, EMAIL, Role::Admin))?;
         put(dynamo, self.login(&id, EMAIL, Role::Admin))?;
         self.add_session(dynamo, SESSION).map(drop)
+    }
+
+    /// Who the user is whose token it is.
+    pub fn id(&self) -> Id<User> {
+        self.id
     }
 
     /// An access token for everything, as logging in gives it.
@@ -178,6 +185,11 @@ pub(super) fn other(number: u64) -> String {
     format!("usr_01k2{number:022}")
 }
 
+/// [`other`], read.
+pub(super) fn other_id(number: u64) -> Result<Id<User>, BenchError> {
+    Ok(other(number).parse().map_err(|fault: Fault| KeyError::Token(fault.to_string()))?)
+}
+
 /// An address that nobody has used before.
 pub(super) fn new_email(number: u64) -> String {
     format!("new-{number}@example.com")
@@ -213,7 +225,12 @@ fn put(dynamo: &Dynamo, item: Value) -> Result<(), BenchError> {
     Ok(dynamo.put(USERS_TABLE, item)?)
 }
 
+/// When all of it began.
+pub(super) fn then() -> Timestamp {
+    Timestamp::from_millis(THEN_MILLIS)
+}
+
 /// The id of that number.
-fn id<T: Entity>(number: u64) -> Id<T> {
-    Id::new(Timestamp::from_millis(1_769_862_896_789), number.into())
+pub(super) fn id<T: Entity>(number: u64) -> Id<T> {
+    Id::new(then(), number.into())
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_yaml_ng::Value;
-use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT};
+use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT, PROVIDER_TIMEOUT};
 
 use super::{
     generated,
@@ -18,7 +18,7 @@ use super::{
 pub type Rule = fn(&Repository) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 13] = [
+pub const ALL: [Rule; 14] = [
     generated_files,
     packages,
     dependencies,
@@ -30,6 +30,7 @@ pub const ALL: [Rule; 13] = [
     contracts_match_code,
     references,
     problem_codes,
+    events,
     layers,
     unfinished,
 ];
@@ -121,15 +122,22 @@ pub fn dependencies(repository: &Repository) -> Vec<String> {
 /// A function has exactly the variables that its code asks for, and local/env has a word for each of them.
 pub fn variables(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
+    let sources = repository.below("shared/src/", ".rs").map(|(path, source)| (path, code(source)));
+    let sources: Vec<(&str, String)> = sources.collect();
+    let askers = askers(&sources);
     for function in repository.template.functions() {
-        let (id, name, given) = (function.id, function.name(), function.variables());
-        let asked = variables_asked_for(repository, name);
-        for variable in asked.iter().filter(|variable| !given.contains(variable.as_str())) {
+        let (id, given) = (function.id, function.variables());
+        let main = repository.folders.get(function.name()).map(|folder| code(&folder.main));
+        let main = main.unwrap_or_default();
+        let called = askers.iter().filter(|asker| asker.is_called_by("", &main));
+        let asked = called.flat_map(|asker| asker.asked.iter().copied()).chain(settings(&main));
+        let asked: BTreeSet<&str> = asked.collect();
+        for variable in asked.difference(&given) {
             findings.push(format!(
                 "template.yaml: {id} lacks {variable}, which its code asks for: add it to Environment"
             ));
         }
-        for variable in given.iter().filter(|variable| !asked.contains(**variable)) {
+        for variable in given.difference(&asked) {
             findings.push(format!(
                 "template.yaml: {id} has {variable}, which its code never asks for: remove it"
             ));
@@ -144,33 +152,59 @@ pub fn variables(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// The variables that a function's main.rs asks for, itself or by calling a function of `shared` that does, itself or
-/// by one that stands beside it. Those of AWS are Lambda's to give.
-fn variables_asked_for(repository: &Repository, name: &str) -> BTreeSet<String> {
-    let main = repository.folders.get(name).map(|folder| code(&folder.main)).unwrap_or_default();
-    let mut asked: BTreeSet<String> = settings(&main).map(str::to_owned).collect();
-    for (path, source) in repository.below("shared/src/", ".rs") {
-        let source = code(source);
-        let functions: Vec<&str> = source.split("fn ").collect();
+/// A function of `shared`, and the variables that it asks for, itself or by what it calls.
+struct Asker<'s> {
+    path: &'s str,
+    /// The type that it belongs to; else the module.
+    owner: &'s str,
+    /// From its name to the next function.
+    text: &'s str,
+    asked: BTreeSet<&'s str>,
+}
+
+/// All functions of `shared` that ask for variables. Those of AWS are Lambda's to give.
+fn askers<'s>(sources: &'s [(&'s str, String)]) -> Vec<Asker<'s>> {
+    let mut functions = Vec::new();
+    for (path, source) in sources {
         let mut owner = module(path);
-        for function in &functions {
-            let called = super::text::name(function);
-            // By name, because other things than the store have a `keys()`, too.
-            let receiver = if owner == "Store" { "store" } else { "" };
-            let ways = [
-                format!("{receiver}.{called}("),
-                format!("{owner}::{called}("),
-                format!("{}::{called}(", module(path)),
-            ];
-            if calls(&main, called) || ways.iter().any(|way| main.contains(way)) {
-                let beside = functions.iter().filter(|other| calls(function, super::text::name(other)));
-                let read = [function].into_iter().chain(beside).flat_map(|function| settings(function));
-                asked.extend(read.map(str::to_owned));
-            }
-            owner = function.rsplit_once("\nimpl ").map_or(owner, |(_, of)| super::text::name(of));
+        for text in source.split("fn ") {
+            functions.push(Asker { path, owner, text, asked: settings(text).collect() });
+            owner = text.rsplit_once("\nimpl ").map_or(owner, |(_, of)| super::text::name(of));
         }
     }
-    asked
+    let asks = |place: &usize| !functions[*place].asked.is_empty();
+    let mut found: Vec<usize> = (0..functions.len()).filter(asks).collect();
+    while let Some(place) = found.pop() {
+        let asked = functions[place].asked.clone();
+        for caller in 0..functions.len() {
+            let Asker { path, text, asked: known, .. } = &functions[caller];
+            if !asked.is_subset(known) && functions[place].is_called_by(path, text) {
+                functions[caller].asked.extend(&asked);
+                found.push(caller);
+            }
+        }
+    }
+    functions.retain(|function| !function.asked.is_empty());
+    functions
+}
+
+impl Asker<'_> {
+    /// Whether code calls it that stands in the source at `path`, or in a main.rs if that is empty.
+    fn is_called_by(&self, path: &str, code: &str) -> bool {
+        let name = super::text::name(self.text);
+        if name.is_empty() || !code.contains(&format!("{name}(")) {
+            return false;
+        }
+        let is_method = self.text.split_once(')').is_some_and(|(parameters, _)| parameters.contains("self"));
+        // By name, because other things than the store have a `keys()`, too.
+        let receiver = if self.owner == "Store" { "store" } else { "" };
+        let beside = self.path == path;
+        (is_method && code.contains(&format!("{receiver}.{name}(")))
+            || code.contains(&format!("{}::{name}(", self.owner))
+            || code.contains(&format!("{}::{name}(", module(self.path)))
+            || (beside && code.contains(&format!("Self::{name}(")))
+            || ((beside || path.is_empty()) && calls(code, name))
+    }
 }
 
 /// The variables that a piece of code reads.
@@ -184,7 +218,10 @@ fn module(path: &str) -> &str {
     super::text::name(path.trim_start_matches("shared/src/"))
 }
 
-/// A function may do what its code does, on the tables and secrets that it knows, and nothing else.
+/// What a function has rights on only if one of its variables names it.
+const GUARDED: [&str; 3] = ["AWS::DynamoDB::Table", "AWS::Events::EventBus", "AWS::SecretsManager::Secret"];
+
+/// A function may do what its code does, on the tables, secrets and event buses that it knows, and nothing else.
 pub fn rights(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for function in repository.template.functions() {
@@ -204,16 +241,22 @@ pub fn rights(repository: &Repository) -> Vec<String> {
             .filter_map(|(variable, value)| Some((variable, value.as_str()?)))
             .collect();
         for (variable, resource) in &known {
-            let guarded = variable.ends_with("_TABLE") || variable.ends_with("_SECRET");
+            let guarded = ["_TABLE", "_SECRET", "_BUS"].iter().any(|kind| variable.ends_with(kind));
             if guarded && !resources.iter().any(|granted| resource_of(granted) == *resource) {
                 findings.push(format!(
                     "template.yaml: {id} has {variable}, but no right to any action on {resource}"
                 ));
             }
         }
-        for granted in resources.iter().map(|granted| resource_of(granted)) {
+        // Whose stream feeds a function is Lambda's to read, in the function's name.
+        let streams = entries(&function.properties["Events"])
+            .filter_map(|(_, event)| event["Properties"]["Stream"].as_str())
+            .map(|stream| format!("${{{}.Arn}}/stream/*", resource_of(stream)));
+        let streams: BTreeSet<String> = streams.collect();
+        for granted in resources.iter().filter(|granted| !streams.contains(**granted)) {
+            let granted = resource_of(granted);
             let kind = repository.template.resource(granted)["Type"].as_str().unwrap_or_default();
-            let guarded = ["AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"].contains(&kind);
+            let guarded = GUARDED.contains(&kind);
             if guarded && !known.values().any(|resource| *resource == granted) {
                 findings.push(format!(
                     "template.yaml: {id} has rights on {granted}, which none of its variables names"
@@ -250,6 +293,9 @@ fn resource_of(name: &str) -> &str {
     super::text::name(name.trim_start_matches("${"))
 }
 
+/// What a secret holds at first whose keys the shop makes itself.
+const NO_KEYS_YET: &str = r#"{"keys":[]}"#;
+
 /// Something calls each function, may do so, and is not held up by what the function can't do.
 pub fn triggers(repository: &Repository) -> Vec<String> {
     let template = &repository.template;
@@ -275,8 +321,8 @@ pub fn triggers(repository: &Repository) -> Vec<String> {
             findings.extend(stream(id, &event["Properties"]));
         }
     }
-    for (secret, _) in template.resources("AWS::SecretsManager::Secret") {
-        if !rotated.contains(secret) {
+    for (secret, properties) in template.resources("AWS::SecretsManager::Secret") {
+        if properties["SecretString"] == NO_KEYS_YET && !rotated.contains(secret) {
             findings.push(format!(
                 "template.yaml: {secret} needs a rotation schedule, which makes its first key"
             ));
@@ -316,13 +362,14 @@ const WHOLE_CORE: u64 = 1769;
 pub fn operation(repository: &Repository) -> Vec<String> {
     let globals = repository.template.globals();
     let timeout = Duration::from_secs(globals["Timeout"].as_u64().unwrap_or_default());
-    let limits = [ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT, timeout, Duration::from_secs(29)];
+    let gateway = Duration::from_secs(29);
+    let limits = [ATTEMPT_TIMEOUT, CALL_TIMEOUT, PROVIDER_TIMEOUT, HANDLER_TIMEOUT, timeout, gateway];
     let is = |key: &str, value: &str| globals[key] == value;
     let mut findings = named([
         (
             limits.is_sorted_by(|shorter, longer| shorter < longer),
             format!(
-                "the limits on time must rise from attempt to call, handler, Lambda and API Gateway: {limits:?}"
+                "the limits on time must rise from attempt to call, provider, handler, Lambda and API Gateway: {limits:?}"
             ),
         ),
         (
@@ -422,7 +469,10 @@ pub fn contracts_match_code(repository: &Repository) -> Vec<String> {
             continue;
         }
         let main = code(&folder.main);
-        let asked: BTreeSet<String> = names_after(&main, "Scope::").into_iter().map(str::to_owned).collect();
+        // Who may not reach all orders may reach their own.
+        let own = main.contains(".order_access(").then_some("OrdersOwn");
+        let asked = names_after(&main, "Scope::").into_iter().chain(own);
+        let asked: BTreeSet<String> = asked.map(str::to_owned).collect();
         let said: BTreeSet<String> =
             contracts.iter().flat_map(|contract| scopes(contract)).map(pascal).collect();
         if asked != said {
@@ -437,7 +487,7 @@ pub fn contracts_match_code(repository: &Repository) -> Vec<String> {
         for (calls, what, declared) in [
             (&[".idempotency_key("][..], "the parameter Idempotency-Key", has("Idempotency-Key")),
             (&[".if_match("], "the parameter If-Match", has("If-Match")),
-            (&[".json(", ".merge_patch(", ".form("], "a requestBody", has_body),
+            (&[".json(", ".json_if_any(", ".merge_patch(", ".form(", ".signed("], "a requestBody", has_body),
             (
                 &[".query(", ".parameters("],
                 "query parameters",
@@ -535,12 +585,13 @@ pub fn problem_codes(repository: &Repository) -> Vec<String> {
 
 /// The codes that a function `code` in a source gives.
 fn codes_in(source: &str) -> Vec<(String, String)> {
-    let bodies = between(source, "fn code(", "\n    }\n");
-    bodies
-        .iter()
-        .flat_map(|body| between(body, "=> \"", "\""))
-        .map(|code| (code.to_owned(), String::new()))
-        .collect()
+    names_given(source, "code").map(|code| (code.to_owned(), String::new())).collect()
+}
+
+/// The names that a source's functions of that name give, one for each of an enum's variants.
+fn names_given<'s>(source: &'s str, function: &str) -> impl Iterator<Item = &'s str> {
+    let bodies = between(source, &format!("fn {function}("), "\n    }\n").into_iter();
+    bodies.flat_map(|body| between(body, "=> \"", "\""))
 }
 
 /// The codes in the contracts' schemas, with the status that stands beside them. OAuth calls its codes `error`.
@@ -573,11 +624,48 @@ fn codes_of_gateway(repository: &Repository) -> Vec<(String, String)> {
     codes.collect()
 }
 
-/// Each client of AWS, and the one module of `shared` that knows it.
-const CLIENTS: [(&str, &str); 3] =
-    [("aws_sdk_dynamodb", "store"), ("aws_sdk_secretsmanager", "secrets"), ("aws_sdk_sesv2", "mail")];
+/// docs/events tells of each type of event: once in a schema, once in the tables for people. Each entry of an order's
+/// timeline becomes one.
+pub fn events(repository: &Repository) -> Vec<String> {
+    let told: BTreeSet<&str> =
+        table_rows(repository.text("docs/events/README.md")).into_iter().map(|(name, _)| name).collect();
+    let mut schemas: BTreeMap<String, &str> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for (path, text) in repository.below("docs/events/", ".json") {
+        let schema: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        let types = schema["properties"]["type"]["enum"].as_array().into_iter().flatten();
+        for name in types.filter_map(serde_json::Value::as_str) {
+            if let Some(other) = schemas.insert(name.to_owned(), path) {
+                findings.push(format!("{path} has {name}, which {other} has, too: leave one out"));
+            }
+        }
+    }
+    for (name, path) in schemas.iter().filter(|(name, _)| !told.contains(name.as_str())) {
+        findings.push(format!("docs/events/README.md must list {name}, which {path} describes"));
+    }
+    for name in told.into_iter().filter(|name| !schemas.contains_key(*name)) {
+        findings.push(format!("docs/events/README.md lists {name}, which no schema describes"));
+    }
+    let timeline = "shared/src/domain/order/timeline.rs";
+    let entries: BTreeSet<String> =
+        names_given(repository.text(timeline), "as_str").map(|kind| format!("order.{kind}")).collect();
+    let of_orders: BTreeSet<String> = schemas.into_keys().filter(|name| name.starts_with("order.")).collect();
+    for name in entries.symmetric_difference(&of_orders) {
+        findings.push(format!("docs/events must have {name} if, and only if, {timeline} has it"));
+    }
+    findings
+}
 
-/// Modules of `shared` use only those above them, the domain is pure, and one module alone knows each service of AWS.
+/// Each client of AWS and of the payment provider, and the one module of `shared` that knows it.
+const CLIENTS: [(&str, &str); 5] = [
+    ("aws_sdk_dynamodb", "store"),
+    ("aws_sdk_eventbridge", "events"),
+    ("aws_sdk_secretsmanager", "secrets"),
+    ("aws_sdk_sesv2", "mail"),
+    ("hyper_rustls", "payments"),
+];
+
+/// Modules of `shared` use only those above them, the domain is pure, and one module alone knows each service.
 pub fn layers(repository: &Repository) -> Vec<String> {
     let map = repository.text("shared/src/lib.rs");
     let order: Vec<&str> =

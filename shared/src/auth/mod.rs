@@ -221,6 +221,33 @@ impl Customer {
     }
 }
 
+/// Somebody who may reach an order: its customer, or whoever may reach all.
+#[derive(Clone, Debug)]
+pub enum OrderAccess {
+    /// One's own.
+    Own(Customer),
+    /// Any.
+    Any(Staff),
+}
+
+impl OrderAccess {
+    /// Who it is.
+    pub fn actor(&self) -> Actor {
+        match self {
+            Self::Own(customer) => Actor::User(customer.id()),
+            Self::Any(staff) => staff.id(),
+        }
+    }
+
+    /// Whether that customer's orders are in reach.
+    pub fn reaches(&self, customer: Id<User>) -> bool {
+        match self {
+            Self::Own(own) => own.id() == customer,
+            Self::Any(_) => true,
+        }
+    }
+}
+
 /// What a valid access token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
@@ -248,6 +275,18 @@ impl Access {
         match self.subject {
             Actor::User(id) => Ok(Customer { id, session: self.session }),
             Actor::Client(_) => Err(Error::InsufficientScope(scope.as_str())),
+        }
+    }
+
+    /// The proof that the caller may reach orders: any, with `scope`; else their own.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientScope`].
+    pub fn orders(&self, scope: Scope) -> Result<OrderAccess, Error> {
+        match (self.staff(scope), self.subject) {
+            (Ok(staff), _) => Ok(OrderAccess::Any(staff)),
+            (Err(_), Actor::User(_)) => self.customer(Scope::OrdersOwn).map(OrderAccess::Own),
+            (Err(refused), Actor::Client(_)) => Err(refused),
         }
     }
 

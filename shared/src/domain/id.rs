@@ -32,6 +32,11 @@ impl<T: Entity> Id<T> {
         Timestamp::from_millis(i64::try_from(self.ulid.timestamp_ms()).unwrap_or(i64::MAX))
     }
 
+    /// The id without its prefix.
+    pub(super) fn ulid(self) -> String {
+        self.ulid.to_string()
+    }
+
     /// The id as 16 bytes, for what has to be short.
     pub fn to_bytes(self) -> [u8; 16] {
         self.ulid.to_bytes()

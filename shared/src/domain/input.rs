@@ -55,6 +55,12 @@ pub enum Fault {
     /// Too many elements or entries.
     #[error("must have {0} entries or fewer")]
     TooMany(usize),
+    /// Not one entry.
+    #[error("must have {0} entries or more")]
+    TooFew(usize),
+    /// A product of another currency than those before it.
+    #[error("has a price in another currency than the products before it")]
+    MixedCurrencies,
     /// A password made of what attackers try first.
     #[error("is one of the passwords that attackers try first")]
     CommonPassword,
@@ -81,6 +87,8 @@ impl Fault {
             Self::TooLarge(_) => "too_large",
             Self::UnknownValue(_) => "unknown_value",
             Self::TooMany(_) => "too_many",
+            Self::TooFew(_) => "too_few",
+            Self::MixedCurrencies => "mixed_currencies",
             Self::CommonPassword => "common_password",
             Self::RepetitivePassword => "repetitive_password",
             Self::PersonalPassword => "personal_password",
@@ -224,8 +232,21 @@ impl<'f> Field<'f> {
     }
 
     /// Reads an array of `max` elements at most.
-    pub fn list<T>(mut self, max: usize, read: impl Fn(Self) -> Option<T>) -> Option<Vec<T>> {
+    pub fn list<T>(self, max: usize, read: impl Fn(Self) -> Option<T>) -> Option<Vec<T>> {
+        self.list_within(0, max, read)
+    }
+
+    /// Reads an array of so many elements.
+    pub fn list_within<T>(
+        mut self,
+        min: usize,
+        max: usize,
+        read: impl Fn(Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let elements = match self.value.take() {
+            Some(Value::Array(elements)) if elements.len() < min => {
+                return self.note(Err(Fault::TooFew(min)));
+            }
             Some(Value::Array(elements)) if elements.len() > max => {
                 return self.note(Err(Fault::TooMany(max)));
             }

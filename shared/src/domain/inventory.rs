@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cause::By,
     id::{Entity, Id},
     input::{self, Fault, Object},
+    order::OrderId,
     product::{NewProduct, Product},
     time::Timestamp,
     user::Actor,
@@ -95,7 +97,10 @@ pub struct Movement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Who did it.
-    pub actor: Actor,
+    pub actor: By,
+    /// For which order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<OrderId>,
     /// When.
     pub created_at: Timestamp,
 }
@@ -113,7 +118,8 @@ impl Movement {
             delta: stock.on_hand,
             reason: Reason::Opening,
             note: None,
-            actor,
+            actor: actor.into(),
+            order_id: None,
             created_at: stock.updated_at,
         })
     }
@@ -181,6 +187,6 @@ impl Adjustment {
         now: Timestamp,
     ) -> Movement {
         let Self { delta, reason, note } = self;
-        Movement { id, product_id, delta, reason, note, actor, created_at: now }
+        Movement { id, product_id, delta, reason, note, actor: actor.into(), order_id: None, created_at: now }
     }
 }

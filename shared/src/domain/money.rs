@@ -30,6 +30,13 @@ impl Money {
         Some(Self::new(amount?, currency?))
     }
 
+    /// Reads a sum of prices, as a price, but of any size.
+    pub fn read_total(total: &mut Object) -> Option<Self> {
+        let amount = total.field("amount").integer(|amount| input::within(amount, 0, i64::MAX));
+        let currency = total.field("currency").text(currency);
+        Some(Self::new(amount?, currency?))
+    }
+
     /// Minor units.
     pub fn amount(self) -> i64 {
         self.amount

@@ -238,6 +238,21 @@ pub struct Address {
 }
 
 impl Address {
+    /// What of it stays when a person is forgotten: the country.
+    pub fn erased(&self) -> Self {
+        let gone = || "(erased)".to_owned();
+        Self {
+            name: gone(),
+            line1: gone(),
+            line2: None,
+            city: gone(),
+            region: None,
+            postal_code: gone(),
+            country: self.country.clone(),
+            phone: None,
+        }
+    }
+
     /// Reads it from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
         let line = |max| move |text: &str| input::line(text, 1, max);

@@ -13,18 +13,21 @@ use lambda_http::{
 };
 use serde::Serialize;
 
-use super::{Request, cursor};
+use super::{Request, Style, cursor, problem};
 use crate::{
     error::Error,
     oauth::Html,
     store::{
         Page,
-        idempotency::{Outcome, Recorded},
+        idempotency::{Answered, Outcome, Recorded},
     },
 };
 
 /// What scripts of other origins may read besides the body.
 const EXPOSED: &str = "ETag, Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed";
+
+/// Marks an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// An answer to a client. What nobody has said otherwise about is private and not to be stored.
 #[derive(Debug)]
@@ -49,6 +52,19 @@ impl Answer {
     /// As for [`Self::ok`].
     pub fn created(body: &impl Serialize) -> Result<Self, Error> {
         Self::json(StatusCode::CREATED, "application/json", body)
+    }
+
+    /// 202 with how far it is.
+    ///
+    /// # Errors
+    /// As for [`Self::ok`].
+    pub fn under_way(body: &impl Serialize) -> Result<Self, Error> {
+        Self::json(StatusCode::ACCEPTED, "application/json", body)
+    }
+
+    /// The answer that an error becomes, for an operation that has to keep it.
+    pub fn problem(error: &Error, request: &Request) -> Self {
+        problem::answer(error, Style::Problem, request.id())
     }
 
     /// 202, and no word about what comes of it.
@@ -188,16 +204,28 @@ impl Answer {
     /// # Errors
     /// [`Error::Internal`] where the record is damaged.
     pub fn unless_replayed(self, outcome: Outcome) -> Result<Self, Error> {
-        let Outcome::Replayed(first) = outcome else {
-            return Ok(self);
-        };
-        let status = StatusCode::from_u16(first.status).map_err(Error::internal)?;
-        let headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true")),
-        ]);
-        let mut answer = Self { status, headers, body: first.body };
-        for (name, value) in [(LOCATION, first.location), (ETAG, first.etag)] {
+        match outcome {
+            Outcome::Done => Ok(self),
+            Outcome::Replayed(first) => Self::of(first)?.header(REPLAYED, "true"),
+        }
+    }
+
+    /// The answer that was recorded.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the record is damaged.
+    pub fn of_attempt(answered: Answered) -> Result<Self, Error> {
+        let answer = Self::of(answered.answer)?;
+        if answered.replayed { answer.header(REPLAYED, "true") } else { Ok(answer) }
+    }
+
+    fn of(recorded: Recorded) -> Result<Self, Error> {
+        let status = StatusCode::from_u16(recorded.status).map_err(Error::internal)?;
+        let problem = status.is_client_error();
+        let media_type = if problem { "application/problem+json" } else { "application/json" };
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
+        let mut answer = Self { status, headers, body: recorded.body };
+        for (name, value) in [(LOCATION, recorded.location), (ETAG, recorded.etag)] {
             if let Some(value) = value {
                 answer = answer.header(name, &value)?;
             }

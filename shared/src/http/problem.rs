@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::Answer;
 use crate::{
-    domain::input::Invalid,
-    error::{Error, OAuthError},
+    domain::{input::Invalid, money::Money, payment::Payment},
+    error::{Error, OAuthError, ShortLine},
     oauth,
 };
 
@@ -26,6 +26,14 @@ struct Problem<'a> {
     errors: Option<&'a [Invalid]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     available: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<&'a [ShortLine]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decline_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<&'a Payment>,
 }
 
 /// The one place that chooses status codes.
@@ -34,6 +42,7 @@ fn status(error: &Error) -> StatusCode {
         Error::TokenRequired
         | Error::InvalidToken
         | Error::InvalidCredentials
+        | Error::InvalidSignature
         | Error::OAuth(OAuthError::InvalidClient) => StatusCode::UNAUTHORIZED,
         Error::MalformedJson(_)
         | Error::InvalidCursor
@@ -42,10 +51,20 @@ fn status(error: &Error) -> StatusCode {
         | Error::OAuth(_) => StatusCode::BAD_REQUEST,
         Error::InsufficientScope(_) => StatusCode::FORBIDDEN,
         Error::NotFound => StatusCode::NOT_FOUND,
-        Error::SkuTaken | Error::InsufficientStock { .. } | Error::OwnAccount => StatusCode::CONFLICT,
+        Error::SkuTaken
+        | Error::InsufficientStock { .. }
+        | Error::OwnAccount
+        | Error::OutOfStock(_)
+        | Error::PriceChanged(_)
+        | Error::Order(_)
+        | Error::PaymentVoided
+        | Error::RefundRefused
+        | Error::CaptureRefused
+        | Error::OrderOpen => StatusCode::CONFLICT,
+        Error::CardDeclined(_) | Error::AuthorizationExpired => StatusCode::PAYMENT_REQUIRED,
         Error::TokenExpired => StatusCode::GONE,
         Error::StaleVersion => StatusCode::PRECONDITION_FAILED,
-        Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Error::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Error::Invalid(_) | Error::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -86,6 +105,7 @@ pub(super) fn answer(error: &Error, style: Style, request_id: &str) -> Answer {
 }
 
 fn problem(error: &Error, status: StatusCode, request_id: &str) -> Result<Answer, Error> {
+    let declined = if let Error::CardDeclined(payment) = error { Some(&**payment) } else { None };
     let problem = Problem {
         r#type: format!("urn:problem-type:lambda-shop:{}", error.code()),
         title: status.canonical_reason().unwrap_or_default(),
@@ -94,6 +114,10 @@ fn problem(error: &Error, status: StatusCode, request_id: &str) -> Result<Answer
         code: error.code(),
         request_id,
         errors: if let Error::Invalid(errors) = error { Some(errors) } else { None },
+        lines: if let Error::OutOfStock(lines) = error { Some(lines) } else { None },
+        total: if let Error::PriceChanged(total) = error { Some(*total) } else { None },
+        decline_code: declined.and_then(|payment| payment.decline_code.as_deref()),
+        payment: declined,
         available: if let Error::InsufficientStock { available } = error { Some(*available) } else { None },
     };
     Answer::json(status, "application/problem+json", &problem)

@@ -1,6 +1,9 @@
 //! What a client sent.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_http::{
@@ -16,12 +19,14 @@ use serde_json::{Map, Value};
 
 use super::{Answer, cursor};
 use crate::{
-    auth::{Customer, Scope, Staff, random},
+    auth::{Customer, OrderAccess, Scope, Staff, random},
     domain::{
+        cause::{By, Cause},
         id::{Entity, Id},
         input::{self, Object},
         listing,
         time::Timestamp,
+        user::Actor,
     },
     error::{Error, OAuthError},
     oauth::Parameters,
@@ -76,7 +81,7 @@ impl Request {
     ///
     /// # Errors
     /// [`Error::NotFound`] where it can't be one: there is nothing of such an id.
-    pub fn path_id<T: Entity>(&self, name: &str) -> Result<Id<T>, Error> {
+    pub fn path_id<T: FromStr>(&self, name: &str) -> Result<T, Error> {
         let parameters = self.event.path_parameters_ref();
         let id = parameters.and_then(|parameters| parameters.first(name)).and_then(|id| id.parse().ok());
         id.ok_or(Error::NotFound)
@@ -101,6 +106,19 @@ impl Request {
     /// As for [`Self::staff`].
     pub async fn customer(&self, keys: &Keys, scope: Scope) -> Result<Customer, Error> {
         keys.verify(self.token()?).await?.customer(scope)
+    }
+
+    /// Who is calling about orders: whoever has that scope, about any; a customer about their own.
+    ///
+    /// # Errors
+    /// As for [`Self::staff`].
+    pub async fn order_access(&self, keys: &Keys, scope: Scope) -> Result<OrderAccess, Error> {
+        keys.verify(self.token()?).await?.orders(scope)
+    }
+
+    /// What this request is the cause of.
+    pub fn cause(&self, by: impl Into<By>) -> Cause {
+        Cause { by: by.into(), at: self.now, request_id: self.id.clone(), trace_id: self.trace_id() }
     }
 
     /// Where the request came from, as API Gateway has seen it; never what a header says. Of IPv6 it is the network
@@ -150,6 +168,29 @@ impl Request {
         input::read(body, read).map_err(Error::Invalid)
     }
 
+    /// The body, a JSON object; none at all is an empty one.
+    ///
+    /// # Errors
+    /// As for [`Self::json`].
+    pub fn json_if_any<T>(&self, read: impl FnOnce(&mut Object) -> Option<T>) -> Result<T, Error> {
+        if self.bytes().is_empty() {
+            return input::read(Value::Object(Map::new()), read).map_err(Error::Invalid);
+        }
+        self.json(read)
+    }
+
+    /// The body as it was sent, of so many bytes at most, and a header that vouches for it.
+    ///
+    /// # Errors
+    /// [`Error::BodyTooLarge`].
+    pub fn signed(&self, header: &str, max: usize) -> Result<(&[u8], &str), Error> {
+        let body = self.bytes();
+        if body.len() > max {
+            return Err(Error::BodyTooLarge(max / 1024));
+        }
+        Ok((body, self.header(header).unwrap_or_default()))
+    }
+
     /// The body, a merge patch (RFC 7396).
     ///
     /// # Errors
@@ -165,7 +206,7 @@ impl Request {
             return Err(Error::UnsupportedMediaType(expected));
         }
         if body.len() > MAX_BODY_BYTES {
-            return Err(Error::BodyTooLarge);
+            return Err(Error::BodyTooLarge(MAX_BODY_BYTES / 1024));
         }
         serde_json::from_slice(body).map_err(|error| Error::MalformedJson(error.to_string()))
     }
@@ -280,7 +321,9 @@ impl Request {
         let visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
         match value.to_str() {
             Ok(key) if values.next().is_none() && visible && (1..=255).contains(&key.len()) => {
-                Ok(IdempotencyKey { operation: self.operation, key: key.to_owned(), now: self.now })
+                let (request_id, trace_id) = (self.id.clone(), self.trace_id());
+                let (operation, key, at) = (self.operation, key.to_owned(), self.now);
+                Ok(IdempotencyKey { operation, key, at, request_id, trace_id })
             }
             _ => Err(Error::InvalidIdempotencyKey),
         }
@@ -307,7 +350,9 @@ impl Request {
 pub struct IdempotencyKey {
     operation: &'static str,
     key: String,
-    now: Timestamp,
+    at: Timestamp,
+    request_id: String,
+    trace_id: Option<String>,
 }
 
 impl IdempotencyKey {
@@ -316,8 +361,17 @@ impl IdempotencyKey {
     /// # Errors
     /// [`Error::Internal`] where the payload can't be written as JSON.
     pub fn record(&self, caller: &Staff, payload: &impl Serialize, answer: &Answer) -> Result<Record, Error> {
-        let attempt = Attempt::new(caller.id(), self.operation, &self.key, payload, self.now)?;
-        Ok(attempt.answered(answer.recorded()))
+        Ok(self.attempt(caller.id(), payload)?.answered(answer.recorded()))
+    }
+
+    /// The attempt of a caller to do something once.
+    ///
+    /// # Errors
+    /// As for [`Self::record`].
+    pub fn attempt(&self, caller: Actor, payload: &impl Serialize) -> Result<Attempt, Error> {
+        let (request_id, trace_id) = (self.request_id.clone(), self.trace_id.clone());
+        let cause = Cause { by: caller.into(), at: self.at, request_id, trace_id };
+        Attempt::new(caller, self.operation, &self.key, payload, cause)
     }
 }
 

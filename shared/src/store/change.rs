@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::error::Error;
+use crate::{domain::time::Timestamp, error::Error};
 
 /// One item's change: what it was, and what it is.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html>
@@ -12,6 +12,8 @@ pub struct Change {
     keys: serde_dynamo::Item,
     old_image: Option<serde_dynamo::Item>,
     new_image: Option<serde_dynamo::Item>,
+    /// When it was committed, in seconds since 1970.
+    approximate_creation_date_time: Option<f64>,
 }
 
 impl Change {
@@ -31,12 +33,22 @@ impl Change {
         self.old_image.is_none() && self.new_image.is_some()
     }
 
+    /// When it was committed, to the second.
+    pub(super) fn at(&self) -> Timestamp {
+        #[expect(clippy::cast_possible_truncation, reason = "a number of seconds, as the stream writes it")]
+        let seconds = self.approximate_creation_date_time.unwrap_or_default() as i64;
+        Timestamp::from_millis(seconds * 1000)
+    }
+
+    /// The item before and after, where it was there.
+    pub(super) fn images<T: DeserializeOwned>(self) -> Result<(Option<T>, Option<T>), Error> {
+        let read = |image: Option<_>| image.map(serde_dynamo::from_item).transpose().map_err(Error::internal);
+        Ok((read(self.old_image)?, read(self.new_image)?))
+    }
+
     /// The item before and after, if it was there on both sides.
     pub(super) fn both<T: DeserializeOwned>(self) -> Result<Option<(T, T)>, Error> {
-        let read = |image| serde_dynamo::from_item(image).map_err(Error::internal);
-        match (self.old_image, self.new_image) {
-            (Some(old), Some(new)) => Ok(Some((read(old)?, read(new)?))),
-            _ => Ok(None),
-        }
+        let (old, new) = self.images()?;
+        Ok(old.zip(new))
     }
 }

@@ -45,6 +45,9 @@ pub struct StockItem {
     pub stock: Stock,
     /// Counts the changes, from 1.
     pub version: i64,
+    /// The request that has changed it last, where an order was the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     price: Money,
     status: Status,
 }
@@ -52,7 +55,12 @@ pub struct StockItem {
 impl StockItem {
     pub(super) fn opening(stock: &Stock, product: &Product) -> Self {
         let (price, status) = (product.details.price, product.status);
-        Self { stock: stock.clone(), version: FIRST_VERSION, price, status }
+        Self { stock: stock.clone(), version: FIRST_VERSION, request_id: None, price, status }
+    }
+
+    /// Whether the product can be bought at that price.
+    pub(super) fn is_sold_at(&self, price: Money) -> bool {
+        self.status == Status::Active && self.price == price
     }
 
     pub(super) fn item(&self) -> Result<Item, Error> {
@@ -140,7 +148,7 @@ pub fn stock_change(change: Change) -> Result<Option<(StockItem, StockItem)>, Er
     if change.key()?.1 == "ENTRY#STOCK" { change.both() } else { Ok(None) }
 }
 
-fn stock_key(id: Id<Product>) -> Item {
+pub(super) fn stock_key(id: Id<Product>) -> Item {
     key(partition(id), "ENTRY#STOCK")
 }
 

@@ -31,6 +31,27 @@ pub(super) fn newest(client: &Client, table: &str, list: &str, limit: usize, sta
     Newest { query, limit, start }
 }
 
+/// The items of a partition whose sort keys begin so, the last first.
+pub(super) fn partition(
+    client: &Client,
+    table: &str,
+    partition: &str,
+    prefix: &str,
+    limit: usize,
+    start: Option<Item>,
+) -> Newest {
+    let query = client
+        .query()
+        .table_name(table)
+        .consistent_read(true)
+        .scan_index_forward(false)
+        .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+        .expression_attribute_values(":pk", text(partition))
+        .expression_attribute_values(":prefix", text(prefix))
+        .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
+    Newest { query, limit, start }
+}
+
 /// The attributes by which an item stands in its place of the list.
 pub(super) fn position(list: &str, id: impl ToString) -> Item {
     Item::from([("list".to_owned(), text(list)), ("id".to_owned(), text(id))])

@@ -7,6 +7,8 @@
 //! | | [movement of stock](inventory) | `PRODUCT#id` | `MOVE#id` |
 //! | | [SKU, to keep it unique](products) | `SKU#sku` | `SKU` |
 //! | | [idempotency record](idempotency) | `USER#id` | `IDEM#operation#hash of key` |
+//! | Orders | [order](orders) | `USER#id` | `ORDER#own part of its id` |
+//! | | [idempotency record](idempotency) | `USER#id`, `CLIENT#id` | `IDEM#operation#hash of key` |
 //! | Users | [profile](users) | `USER#id` | `PROFILE` |
 //! | | [session](sessions) | `USER#id` | `SESSION#id` |
 //! | | [log-in](logins) | `LOGIN#email` | `LOGIN` |
@@ -27,6 +29,7 @@ pub mod attempts;
 mod change;
 pub mod clients;
 pub mod codes;
+pub mod events;
 pub mod idempotency;
 pub mod inventory;
 pub mod keys;
@@ -34,6 +37,7 @@ mod list;
 mod listing;
 pub mod logins;
 pub mod mails;
+pub mod orders;
 pub mod products;
 pub mod sessions;
 mod transaction;
@@ -89,6 +93,24 @@ impl Store {
     /// Where `PRODUCTS_TABLE` is missing.
     pub fn inventory(&self) -> Result<inventory::Inventory, ConfigError> {
         Ok(inventory::Inventory { client: self.client.clone(), table: config::required("PRODUCTS_TABLE")? })
+    }
+
+    /// The orders, for those who leave the stocks alone.
+    ///
+    /// # Errors
+    /// Where `ORDERS_TABLE` is missing.
+    pub fn orders(&self) -> Result<orders::Orders, ConfigError> {
+        let table = config::required("ORDERS_TABLE")?;
+        Ok(orders::Orders { client: self.client.clone(), table, products: None })
+    }
+
+    /// The orders, and the stocks that change with them.
+    ///
+    /// # Errors
+    /// Where `ORDERS_TABLE` or `PRODUCTS_TABLE` is missing.
+    pub fn orders_and_stock(&self) -> Result<orders::Orders, ConfigError> {
+        let (table, products) = (config::required("ORDERS_TABLE")?, config::required("PRODUCTS_TABLE")?);
+        Ok(orders::Orders { client: self.client.clone(), table, products: Some(products) })
     }
 
     /// The accounts of users.

@@ -16,7 +16,8 @@ use aws_sdk_dynamodb::{
 
 use super::{
     Item,
-    idempotency::{Outcome, Record, Recorded},
+    idempotency::{Earlier, Outcome, Record, Recorded},
+    number,
 };
 use crate::{auth::random, aws, error::Error};
 
@@ -40,6 +41,25 @@ pub(super) struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(super) fn new(client: &'a Client, table: &'a str) -> Self {
         Self { client, table, writes: Vec::new(), refusals: Vec::new(), record: None }
+    }
+
+    /// Turns to another table for the writes that follow.
+    pub(super) fn in_table(self, table: &'a str) -> Self {
+        Self { table, ..self }
+    }
+
+    /// Puts an item over the version of it that was read.
+    pub(super) fn replace(mut self, item: Item, version: i64, refusal: Refusal) -> Result<Self, Error> {
+        let put = Put::builder()
+            .table_name(self.table)
+            .set_item(Some(item))
+            .condition_expression("version = :version")
+            .expression_attribute_values(":version", number(version))
+            .return_values_on_condition_check_failure(AllOld);
+        let put = put.build().map_err(Error::internal)?;
+        self.writes.push(TransactWriteItem::builder().put(put).build());
+        self.refusals.push(refusal);
+        Ok(self)
     }
 
     /// Puts an item where there must be none yet.
@@ -89,20 +109,47 @@ impl<'a> Transaction<'a> {
         Ok(Self { record: Some(record), ..self.create(item, |_| Error::IdempotencyKeyReused)? })
     }
 
+    /// Records the answer to an attempt that was begun before, unless it has one.
+    pub(super) fn completing(mut self, record: &'a Record) -> Result<Self, Error> {
+        let put = Put::builder()
+            .table_name(self.table)
+            .set_item(Some(record.item()?))
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(answer)")
+            .return_values_on_condition_check_failure(AllOld);
+        let put = put.build().map_err(Error::internal)?;
+        self.writes.push(TransactWriteItem::builder().put(put).build());
+        self.refusals.push(|_| Error::StaleVersion);
+        Ok(Self { record: Some(record), ..self })
+    }
+
     /// Commits all of it, or nothing. A transaction that met another one is tried again, a few times.
     pub(super) async fn commit(self) -> Result<Outcome, Error> {
+        match self.try_commit().await? {
+            Attempted::Done(outcome) => Ok(outcome),
+            Attempted::Refused(refused) => {
+                let first = refused.first().and_then(|(place, item)| {
+                    self.refusals.get(*place).map(|refusal| refusal(item.as_ref()))
+                });
+                Err(first.unwrap_or_else(|| Error::internal("a transaction was refused without a reason")))
+            }
+        }
+    }
+
+    /// [`commit`](Self::commit), for those who want to know each condition that does not hold.
+    pub(super) async fn try_commit(&self) -> Result<Attempted, Error> {
         let mut tried = 0;
         loop {
             let call = self.client.transact_write_items().set_transact_items(Some(self.writes.clone()));
             let failure = match call.send().await {
-                Ok(_) => return Ok(Outcome::Done),
+                Ok(_) => return Ok(Attempted::Done(Outcome::Done)),
                 Err(failure) => failure,
             };
             match self.judge(&failure) {
                 Verdict::Met if tried < RETRIES => tokio::time::sleep(jitter(PAUSE * 2_u32.pow(tried))).await,
                 Verdict::Met | Verdict::Passing => return Err(Error::Unavailable(failure.into())),
-                Verdict::Replayed(earlier) => return Ok(Outcome::Replayed(earlier)),
-                Verdict::Refused(error) => return Err(error),
+                Verdict::Replayed(earlier) => return Ok(Attempted::Done(Outcome::Replayed(earlier))),
+                Verdict::Reused(error) => return Err(error),
+                Verdict::Refused(refused) => return Ok(Attempted::Refused(refused)),
                 Verdict::Other => return Err(aws::judge(failure)),
             }
             tried += 1;
@@ -121,18 +168,22 @@ impl<'a> Transaction<'a> {
         if let (Some(record), Some(last)) = (self.record, reasons.get(self.writes.len() - 1))
             && let ("ConditionalCheckFailed", Some(earlier)) = (&*code(last), last.item())
         {
-            return record.against(earlier.clone()).map_or_else(Verdict::Refused, Verdict::Replayed);
+            return match record.against(earlier.clone()) {
+                Ok(Earlier::Answered(answer)) => Verdict::Replayed(answer),
+                // Another one is at work on the same attempt.
+                Ok(Earlier::Begun(_)) => Verdict::Reused(Error::StaleVersion),
+                Err(error) => Verdict::Reused(error),
+            };
         }
         let codes: Vec<String> = reasons.iter().map(code).collect();
         let all = |known: &[&str]| !codes.is_empty() && codes.iter().all(|code| known.contains(&&**code));
         let refused =
-            reasons.iter().zip(&self.refusals).find(|(reason, _)| code(reason) == "ConditionalCheckFailed");
-        match refused {
+            reasons.iter().enumerate().filter(|(_, reason)| code(reason) == "ConditionalCheckFailed");
+        let refused: Vec<_> = refused.map(|(place, reason)| (place, reason.item().cloned())).collect();
+        match refused.is_empty() {
             // Only where every reason is a verdict on the caller: beside a throttled or contended write a failed
             // condition may be of a moment that never was.
-            Some((reason, refusal)) if all(&["None", "ConditionalCheckFailed"]) => {
-                Verdict::Refused(refusal(reason.item()))
-            }
+            false if all(&["None", "ConditionalCheckFailed"]) => Verdict::Refused(refused),
             _ if all(&["None", "TransactionConflict"]) => Verdict::Met,
             _ if codes
                 .iter()
@@ -145,6 +196,14 @@ impl<'a> Transaction<'a> {
     }
 }
 
+/// How a commit came out.
+pub(super) enum Attempted {
+    /// All of it is committed.
+    Done(Outcome),
+    /// Nothing is: at these places of the transaction conditions do not hold, of the items that stood there.
+    Refused(Vec<(usize, Option<Item>)>),
+}
+
 /// What a failed commit means.
 enum Verdict {
     /// Another transaction was at the same items.
@@ -153,8 +212,10 @@ enum Verdict {
     Passing,
     /// The key had been used before, for the same.
     Replayed(Recorded),
-    /// A condition does not hold.
-    Refused(Error),
+    /// The key had been used for something else, or is in use.
+    Reused(Error),
+    /// Conditions do not hold: of the writes at these places, with the items that stood against them.
+    Refused(Vec<(usize, Option<Item>)>),
     /// Not a cancellation, or one that is our own fault.
     Other,
 }

@@ -1,8 +1,12 @@
-//! A whole shop for the tests: embedded DynamoDB, stand-ins for Secrets Manager and SES, the proxy in front of them,
-//! `cargo lambda watch` for the HTTP of API Gateway, and the functions' own binaries as processes, several of each.
+//! A whole shop for the tests: embedded DynamoDB, stand-ins for Secrets Manager, SES, EventBridge and Stripe, the proxy
+//! in front of them, `cargo lambda watch` for the HTTP of API Gateway, and the functions' own binaries as processes,
+//! several of each.
 
+pub mod books;
+pub mod buyers;
 mod client;
 mod contract;
+pub mod localstripe;
 pub mod page;
 pub mod people;
 pub mod process;
@@ -23,7 +27,14 @@ use std::{
 };
 
 use local::{
-    cargo_lambda, database::Dynamo, mail::Mailbox, process::Group, secrets::Secrets, streams::Delivery,
+    bus::Bus,
+    cargo_lambda,
+    database::Dynamo,
+    mail::Mailbox,
+    process::Group,
+    secrets::Secrets,
+    streams::Delivery,
+    stripe::{Settings, Stripe},
     template::Template,
 };
 use serde_json::{Value, json};
@@ -54,10 +65,17 @@ pub const FIRST_ADMIN: &str = "first-admin@canary.test";
 pub const PRODUCTS: &str = "ProductsTable";
 pub const USERS: &str = "UsersTable";
 pub const KEYS: &str = "KeysTable";
+pub const ORDERS: &str = "OrdersTable";
 /// What the name of a function's twin ends with.
 const TWIN: &str = "-twin";
 pub const SIGNING_SECRET: &str = "SigningSecret";
 pub const HMAC_SECRET: &str = "HmacSecret";
+pub const PAYMENTS_SECRET: &str = "PaymentsSecret";
+/// The key that Stripe knows the shop by.
+pub const API_KEY: &str = "sk_test_CANARYkeyOfTheTests";
+/// What Stripe signs its webhooks with: the second of those that the shop takes, as after one was replaced.
+pub const WEBHOOK_SECRET: &str = "whsec_CANARYwebhooksOfTheTests";
+pub const EVENT_BUS: &str = "EventBus";
 
 /// Carries databases, proxies and processes, which outlive the runtime of the test that happened to start them.
 static BACKSTAGE: LazyLock<Runtime> =
@@ -71,10 +89,14 @@ pub struct Options {
     pub instances: Vec<(&'static str, usize)>,
     /// Only these functions.
     pub only: Option<Vec<&'static str>>,
+    /// Stripe sends its webhooks by itself; where it does not, the test does.
+    pub webhooks: bool,
     /// No delivery of the table's stream.
     pub without_streams: bool,
     /// The functions are started by the test.
     pub closed: bool,
+    /// Where its payments are made instead of at the pretend Stripe.
+    pub payments: Option<String>,
     /// Keeps the tables in this file instead of in memory.
     pub file: Option<PathBuf>,
     /// No key was made yet, as right after the first deployment.
@@ -97,6 +119,8 @@ struct Running {
     database: Dynamo,
     secrets: Secrets,
     mailbox: Mailbox,
+    bus: Bus,
+    stripe: Stripe,
     proxy: Proxy,
     signer: Signer,
     log: Arc<Log>,
@@ -205,9 +229,31 @@ impl Shop {
         &self.running.mailbox
     }
 
+    /// What its events arrive at.
+    pub fn bus(&self) -> &Bus {
+        &self.running.bus
+    }
+
+    /// Where its payments are made.
+    pub fn stripe(&self) -> &Stripe {
+        &self.running.stripe
+    }
+
     /// Writes an item of a table, past all of the shop's rules.
     pub fn write(&self, table: &str, item: Value) {
         self.running.database.put(table, item).unwrap();
+    }
+
+    /// Writes an item over the version that was read, past all of the shop's rules; says whether it was that one still.
+    pub fn replace(&self, table: &str, before: &Value, item: Value) -> bool {
+        let put = json!({
+            "TableName": table,
+            "Item": item,
+            "ConditionExpression": "version = :version",
+            "ExpressionAttributeValues": {":version": before["version"]},
+        });
+        let put = self.running.database.database.put_item(serde_json::from_value(put).unwrap());
+        put.map_err(|error| assert!(error.to_string().contains("condition"), "{error}")).is_ok()
     }
 
     /// Removes the items of a table that fit, past all of the shop's rules.
@@ -218,17 +264,38 @@ impl Shop {
         }
     }
 
+    /// The items of a table that have this key, as DynamoDB holds them.
+    pub fn items_of(&self, table: &str, pk: &str) -> Vec<Value> {
+        let query = json!({
+            "TableName": table,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": pk}},
+        });
+        let found = self.running.database.database.query(serde_json::from_value(query).unwrap()).unwrap();
+        json!(found)["Items"].as_array().unwrap().clone()
+    }
+
     /// All items of a table, as DynamoDB holds them.
     pub fn items(&self, table: &str) -> Vec<Value> {
-        let scan = serde_json::from_value(json!({"TableName": table})).unwrap();
-        let answer = self.running.database.database.scan(scan).unwrap();
-        json!(answer)["Items"].as_array().unwrap().clone()
+        let (mut items, mut scan) = (Vec::new(), json!({"TableName": table}));
+        loop {
+            let page = serde_json::from_value(scan.clone()).unwrap();
+            let page = json!(self.running.database.database.scan(page).unwrap());
+            items.extend(page["Items"].as_array().unwrap().iter().cloned());
+            match page.get("LastEvaluatedKey").filter(|key| key.is_object()) {
+                Some(key) => scan["ExclusiveStartKey"] = key.clone(),
+                None => return items,
+            }
+        }
     }
 
     /// An item of a table, as DynamoDB holds it.
     pub fn item(&self, table: &str, pk: &str, sk: &str) -> Value {
-        let found = self.items(table).into_iter().find(|item| item["pk"]["S"] == pk && item["sk"]["S"] == sk);
-        found.unwrap_or_else(|| panic!("no item {pk} {sk} in {table}"))
+        let get = json!({"TableName": table, "Key": {"pk": {"S": pk}, "sk": {"S": sk}}});
+        let found = self.running.database.database.get_item(serde_json::from_value(get).unwrap()).unwrap();
+        let item = json!(found)["Item"].take();
+        assert!(item.is_object(), "no item {pk} {sk} in {table}");
+        item
     }
 
     /// Ends it, and waits until it has.
@@ -285,7 +352,7 @@ impl Shop {
     }
 
     /// Invokes the twin of a function.
-    async fn invoke_twin(&self, function: &str, event: &Value) -> Value {
+    pub async fn invoke_twin(&self, function: &str, event: &Value) -> Value {
         self.invoke_at(&self.running.twins.get().expect("a twin is open").url(), function, event).await
     }
 
@@ -321,11 +388,22 @@ impl Running {
             secrets.put(SIGNING_SECRET, &signer.secret()).unwrap();
             secrets.put(HMAC_SECRET, &secret("hmac-1", &[7; 32])).unwrap();
         }
+        let payments =
+            json!({"api_key": API_KEY, "webhook_secrets": ["whsec_CANARYoutgoing", WEBHOOK_SECRET]});
+        secrets.put(PAYMENTS_SECRET, &payments.to_string()).unwrap();
         let mailbox = Mailbox::in_memory().await.unwrap();
+        let bus = Bus::in_memory().await.unwrap();
+        let account = Settings { delay: Duration::from_millis(20), ..Settings::new(API_KEY, WEBHOOK_SECRET) };
+        let stripe = Stripe::in_memory(account).await.unwrap();
+        if options.webhooks {
+            stripe.send_webhooks_to(Some(&format!("{functions}/v1/payments/webhooks/stripe")));
+        }
         let upstreams = [
             (Service::Dynamo, database.url.clone()),
             (Service::Secrets, secrets.url.clone()),
             (Service::Mail, mailbox.url.clone()),
+            (Service::Bus, bus.url.clone()),
+            (Service::Payments, options.payments.clone().unwrap_or_else(|| stripe.url.clone())),
         ];
         let proxy = Proxy::start(upstreams).await.unwrap();
         built.await.unwrap();
@@ -337,6 +415,8 @@ impl Running {
             database,
             secrets,
             mailbox,
+            bus,
+            stripe,
             proxy,
             signer,
             log,
@@ -394,6 +474,7 @@ impl Running {
             ("ALLOWED_ORIGIN", "*".to_owned()),
             ("AWS_ACCESS_KEY_ID", "CANARY-access-key".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.proxy.url(Service::Dynamo, name)),
+            ("AWS_ENDPOINT_URL_EVENTBRIDGE", self.proxy.url(Service::Bus, name)),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.proxy.url(Service::Secrets, name)),
             ("AWS_ENDPOINT_URL_SESV2", self.proxy.url(Service::Mail, name)),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
@@ -404,9 +485,13 @@ impl Running {
             ("AWS_SECRET_ACCESS_KEY", "CANARY-secret-key".to_owned()),
             ("AWS_SESSION_TOKEN", "CANARY-session-token".to_owned()),
             ("BUILD_ID", BUILD.to_owned()),
+            ("EVENT_BUS", EVENT_BUS.to_owned()),
             ("HMAC_SECRET", HMAC_SECRET.to_owned()),
             ("KEYS_TABLE", KEYS.to_owned()),
             ("MAIL_FROM", "Shop <shop@storefront.test>".to_owned()),
+            ("ORDERS_TABLE", ORDERS.to_owned()),
+            ("PAYMENTS_SECRET", PAYMENTS_SECRET.to_owned()),
+            ("PAYMENTS_URL", self.proxy.url(Service::Payments, name)),
             ("PRODUCTS_TABLE", PRODUCTS.to_owned()),
             ("PUBLIC_URL", PUBLIC_URL.to_owned()),
             ("SIGNING_SECRET", SIGNING_SECRET.to_owned()),

@@ -1,6 +1,6 @@
-//! A proxy between the functions and what they call (DynamoDB, Secrets Manager, SES), reached by address alone, that does
-//! what no emulator does: it throttles, conflicts, loses answers, holds requests until a test lets them go, and tells what
-//! each call cost. What template.yaml gives a function no right to, it refuses.
+//! A proxy between the functions and what they call (DynamoDB, Secrets Manager, SES, EventBridge, Stripe), reached by
+//! address alone, that does what no emulator does: it throttles, conflicts, loses answers, holds requests until a test
+//! lets them go, and tells what each call cost. What template.yaml gives a function no right to, it refuses.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
-    http::request::Parts,
+    http::{HeaderMap, request::Parts},
     server::conn::http1,
     service::service_fn,
 };
@@ -32,15 +32,21 @@ pub enum Service {
     Dynamo,
     Secrets,
     Mail,
+    Bus,
+    Payments,
 }
 
 impl Service {
+    const ALL: [Self; 5] = [Self::Dynamo, Self::Secrets, Self::Mail, Self::Bus, Self::Payments];
+
     /// The beginning of its paths on the proxy.
     fn name(self) -> &'static str {
         match self {
             Self::Dynamo => "dynamo",
             Self::Secrets => "secrets",
             Self::Mail => "mail",
+            Self::Bus => "bus",
+            Self::Payments => "payments",
         }
     }
 
@@ -48,8 +54,8 @@ impl Service {
     fn media_type(self) -> &'static str {
         match self {
             Self::Dynamo => "application/x-amz-json-1.0",
-            Self::Secrets => "application/x-amz-json-1.1",
-            Self::Mail => "application/json",
+            Self::Secrets | Self::Bus => "application/x-amz-json-1.1",
+            Self::Mail | Self::Payments => "application/json",
         }
     }
 }
@@ -58,7 +64,7 @@ impl Service {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where each service is.
-pub type Upstreams = [(Service, String); 3];
+pub type Upstreams = [(Service, String); 5];
 
 /// The proxy. Each function has its own path on it for each service, so that a call tells whose it is.
 #[derive(Clone)]
@@ -103,7 +109,7 @@ impl Proxy {
         format!("http://{}/{}/{function}", self.address, service.name())
     }
 
-    /// Calls of that operation, such as `Query`, to do something to.
+    /// Calls of that operation, such as `Query` or `POST /v1/refunds`, to do something to.
     pub fn calls(&self, operation: &'static str) -> Calls {
         Calls { operation: Some(operation), ..self.any_call() }
     }
@@ -127,7 +133,7 @@ impl State {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let mut call = Call::of(&parts, &body)?;
-        let (observers, rule) = self.rules_for(&call, &String::from_utf8_lossy(&body));
+        let (observers, rule) = self.rules_for(&call);
         let effect = rule.as_ref().map(|rule| (&rule.effect, rule));
         let missing = self.rights.missing(&call);
         if !missing.is_empty() {
@@ -180,9 +186,9 @@ impl State {
     }
 
     /// Those that only watch this call, and the one that does something to it.
-    fn rules_for(&self, call: &Call, text: &str) -> (Vec<Arc<Rule>>, Option<Arc<Rule>>) {
+    fn rules_for(&self, call: &Call) -> (Vec<Arc<Rule>>, Option<Arc<Rule>>) {
         let rules = self.rules.lock().unwrap();
-        let covering = rules.iter().filter(|rule| rule.calls.cover(call, text)).cloned();
+        let covering = rules.iter().filter(|rule| rule.calls.cover(call)).cloned();
         let (observers, others): (Vec<_>, Vec<_>) =
             covering.partition(|rule| matches!(rule.effect, Effect::Observe));
         (observers, others.into_iter().find(|rule| rule.take()))
@@ -194,13 +200,15 @@ impl State {
         if call.service == Service::Dynamo {
             document["ReturnConsumedCapacity"] = json!("TOTAL");
         }
+        // Stripe takes forms, which are no documents.
+        let body = if call.service == Service::Payments { call.text.clone() } else { document.to_string() };
         let mut headers = parts.headers.clone();
         headers.remove("content-length");
         headers.remove("host");
         let upstream = self.upstreams.iter().find(|(service, _)| *service == call.service);
         let (_, url) = upstream.expect("every service has an address");
-        let request =
-            self.http.post(format!("{url}{}", call.path)).headers(headers).body(document.to_string());
+        let request = self.http.request(parts.method.clone(), format!("{url}{}", call.path));
+        let request = request.headers(headers).body(body);
         let answer = request.send().await.map_err(io::Error::other)?;
         let mut response = Response::builder().status(answer.status());
         response.headers_mut().into_iter().for_each(|headers| headers.clone_from(answer.headers()));
@@ -221,7 +229,7 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Only those whose body holds this text, such as a product's id.
+    /// Only those whose path or body holds this text, such as a product's id.
     pub fn about(mut self, text: impl Into<String>) -> Self {
         self.about = Some(text.into());
         self
@@ -305,11 +313,11 @@ impl Calls {
         Rigged { rule, state }
     }
 
-    fn cover(&self, call: &Call, text: &str) -> bool {
+    fn cover(&self, call: &Call) -> bool {
         self.service.is_none_or(|service| service == call.service)
             && self.operation.is_none_or(|operation| operation == call.operation)
             && self.function.is_none_or(|function| function == call.function)
-            && self.about.as_ref().is_none_or(|about| text.contains(about))
+            && self.about.as_ref().is_none_or(|about| call.path.contains(about) || call.text.contains(about))
     }
 }
 
@@ -416,28 +424,34 @@ pub struct Call {
     pub service: Service,
     pub function: String,
     /// What follows the service's address.
-    path: String,
+    pub path: String,
     pub operation: String,
+    /// Its headers, such as the idempotency key that Stripe gets.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub text: String,
+    /// Its body, where that is a document.
     pub request: Value,
     pub capacity: Option<Capacity>,
 }
 
 impl Call {
     fn of(parts: &Parts, body: &[u8]) -> io::Result<Self> {
-        let mut path = parts.uri.path().trim_start_matches('/').splitn(3, '/');
+        let whole = parts.uri.path_and_query().map_or("", |path| path.as_str());
+        let mut path = whole.trim_start_matches('/').splitn(3, '/');
         let name = path.next().unwrap_or_default();
-        let known = [Service::Dynamo, Service::Secrets, Service::Mail];
-        let service = known.into_iter().find(|service| service.name() == name);
+        let service = Service::ALL.into_iter().find(|service| service.name() == name);
         let service = service.ok_or_else(|| io::Error::other(format!("no service is called {name}")))?;
         let function = path.next().unwrap_or_default();
+        let path = format!("/{}", path.next().unwrap_or_default());
         let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-        // SES has a path for each operation instead, and the shop uses one.
-        let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or("SendEmail");
-        let body = String::from_utf8_lossy(body);
-        Ok(Self {
-            path: format!("/{}", path.next().unwrap_or_default()),
-            ..Self::new(service, function, operation, &body)
-        })
+        let operation = match service {
+            Service::Payments => payment_operation(parts.method.as_str(), &path),
+            // SES has a path for each operation instead, and the shop uses one.
+            _ => target.and_then(|target| target.rsplit('.').next()).unwrap_or("SendEmail").to_owned(),
+        };
+        let headers = parts.headers.clone();
+        Ok(Self { path, headers, ..Self::new(service, function, &operation, &String::from_utf8_lossy(body)) })
     }
 
     /// One that has not begun.
@@ -447,10 +461,20 @@ impl Call {
             function: function.to_owned(),
             path: String::new(),
             operation: operation.to_owned(),
+            headers: HeaderMap::new(),
+            text: request.to_owned(),
             request: serde_json::from_str(request).unwrap_or_default(),
             capacity: None,
         }
     }
+}
+
+/// A call of Stripe by its method and path, without the ids in it.
+fn payment_operation(method: &str, path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    let is_id = |part: &&str| ["pi_", "re_"].iter().any(|prefix| part.starts_with(prefix));
+    let parts = path.split('/').map(|part| if is_id(&part) { "{id}" } else { part });
+    format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
 }
 
 /// What a call cost, indexes included.
@@ -487,6 +511,15 @@ impl Refusal {
         Self { status, body: body.to_string() }
     }
 
+    /// An error of Stripe.
+    pub fn of_payments(status: u16, kind: &str, code: Option<&str>) -> Self {
+        let mut error = json!({"type": kind, "message": "PLANTED-PROVIDER-MESSAGE"});
+        if let Some(code) = code {
+            error["code"] = json!(code);
+        }
+        Self { status, body: json!({"error": error}).to_string() }
+    }
+
     /// A transaction cancelled, with one reason for each of its items.
     pub fn cancelled<'c>(codes: impl IntoIterator<Item = &'c str>) -> Self {
         let reason = |code: &str| match code {
@@ -513,7 +546,28 @@ pub fn items_of(transaction: &Value) -> usize {
     transaction["TransactItems"].as_array().map_or(0, Vec::len)
 }
 
-/// What can go wrong with any call, each by its name.
+/// What can go wrong with any call of Stripe, each by its name.
+pub fn payment_refusals() -> Vec<(&'static str, Refusal)> {
+    let error = Refusal::of_payments;
+    let text = |status, body: &str| Refusal { status, body: body.to_owned() };
+    vec![
+        ("over the rate limit", error(429, "invalid_request_error", Some("rate_limit"))),
+        ("a lock that another holds", error(429, "invalid_request_error", Some("lock_timeout"))),
+        ("the same key at once", error(409, "idempotency_error", Some("idempotency_key_in_use"))),
+        ("an internal error", error(500, "api_error", None)),
+        ("unavailable", error(503, "api_error", None)),
+        ("a gateway's page with status 502", text(502, "<html>PLANTED-PROVIDER-MESSAGE")),
+        ("a page of HTML with status 200", text(200, "<html>PLANTED-PROVIDER-MESSAGE")),
+        ("nothing with status 500", text(500, "")),
+        ("half an answer", text(200, r#"{"id": "pi_"#)),
+        ("another thing", text(200, r#"{"id": "cus_1", "object": "customer"}"#)),
+        ("a key that is none", error(401, "invalid_request_error", None)),
+        ("a key that may not", error(403, "invalid_request_error", None)),
+        ("a parameter that is unknown", error(400, "invalid_request_error", Some("parameter_unknown"))),
+    ]
+}
+
+/// What can go wrong with any call of AWS, each by its name.
 pub fn refusals() -> Vec<(&'static str, Refusal)> {
     vec![
         ("throttled", Refusal::error(400, "ThrottlingException")),

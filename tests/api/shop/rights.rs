@@ -42,8 +42,14 @@ fn needed(Call { service, operation, request, .. }: &Call) -> Vec<(String, Strin
             let secret = request["SecretId"].as_str().unwrap_or_default();
             vec![(format!("secretsmanager:{operation}"), secret.to_owned())]
         }
-        // Which sender's name may be used depends on what is deployed.
-        (Service::Mail, _) => Vec::new(),
+        // Which sender's name may be used depends on what is deployed, and Stripe knows its own keys.
+        (Service::Mail | Service::Payments, _) => Vec::new(),
+        (Service::Bus, operation) => {
+            let buses =
+                parts("Entries").into_iter().map(|entry| entry["EventBusName"].as_str().map(str::to_owned));
+            let buses: BTreeSet<_> = buses.map(Option::unwrap_or_default).collect();
+            buses.into_iter().map(|bus| (format!("events:{operation}"), bus)).collect()
+        }
         (Service::Dynamo, "BatchGetItem" | "BatchWriteItem") => {
             let tables = request["RequestItems"].as_object().into_iter().flatten();
             tables.map(|(table, _)| right(operation, table.clone())).collect()

@@ -1,0 +1,26 @@
+//! Every minute: asks the payment provider about everything that is in doubt.
+
+use std::process::ExitCode;
+
+use shared::{
+    checkout::Checkout,
+    domain::{cause::Cause, order::Queue},
+    error::Error,
+    payments::Provider,
+    secrets::Secrets,
+    store::Store,
+    task,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let open = async |store: Store| {
+        let provider = Provider::connect(Secrets::connect()?.payments().await?)?;
+        Ok(Checkout::new(store.orders_and_stock()?, provider))
+    };
+    task::serve_schedule(env!("CARGO_PKG_NAME"), open, reconcile).await
+}
+
+async fn reconcile(checkout: &Checkout, cause: Cause) -> Result<(), Error> {
+    checkout.work_off(Queue::Doubt, &cause).await
+}

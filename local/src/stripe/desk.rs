@@ -1,0 +1,250 @@
+//! What is behind the address: requests in, answers out.
+
+use std::{
+    convert::Infallible,
+    future, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use http_body_util::BodyExt;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
+    http::request::Parts,
+};
+use serde_json::json;
+use shared::telemetry;
+use tokio::{task::JoinSet, time::sleep};
+
+use super::{
+    Settings,
+    books::{Answered, Books, Done, Sending},
+    form::Form,
+    lock, new_id, page,
+    refusal::Refusal,
+    webhook,
+};
+use crate::{
+    data,
+    server::{Answer, HangUp},
+};
+
+/// The header that makes a request repeatable.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The header of an answer that was given before.
+pub(super) const REPLAYED: &str = "idempotent-replayed";
+/// How long `pm_slow` takes to be answered.
+const SLOWNESS: Duration = Duration::from_secs(2);
+/// How often it is looked for what is to happen now.
+pub(super) const INTERVAL: Duration = Duration::from_millis(20);
+
+/// All that it takes to answer.
+pub(super) struct Desk {
+    pub settings: Settings,
+    pub file: Option<PathBuf>,
+    pub http: reqwest::Client,
+    pub books: Mutex<Books>,
+    /// Where the webhooks are sent, if anywhere.
+    pub webhooks_url: Mutex<Option<String>>,
+}
+
+/// An idempotency key whose request is not answered yet. Dropped when it is, or when the client goes away.
+struct InWork<'desk>(&'desk Desk, String);
+
+impl Drop for InWork<'_> {
+    fn drop(&mut self) {
+        self.0.books().in_work.remove(&self.1);
+    }
+}
+
+impl Desk {
+    pub fn books(&self) -> MutexGuard<'_, Books> {
+        lock(&self.books)
+    }
+
+    /// Changes the books, and keeps them in the file.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
+        let mut books = self.books();
+        let changed = change(&mut books);
+        if let Err(error) = self.keep(&books) {
+            eprintln!("what the pretend Stripe knows can't be kept: {error}");
+        }
+        changed
+    }
+
+    fn keep(&self, books: &Books) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        data::write_private(file, &serde_json::to_string(books)?)
+    }
+
+    pub fn sign(&self, body: &str) -> String {
+        webhook::sign(&[&self.settings.webhook_secret], telemetry::now(), body)
+    }
+
+    /// Lets happen what happens by itself: webhooks, and what Stripe learns late.
+    pub async fn go_on(self: Arc<Self>) -> Infallible {
+        let mut under_way = JoinSet::new();
+        loop {
+            sleep(INTERVAL).await;
+            while under_way.try_join_next().is_some() {}
+            let now = telemetry::now();
+            if self.books().settle_due(now) {
+                self.change(|_| ());
+            }
+            let Some(url) = lock(&self.webhooks_url).clone() else { continue };
+            for webhook in self.books().due_webhooks(now) {
+                under_way.spawn(webhook::deliver(Arc::clone(&self), url.clone(), webhook));
+            }
+        }
+    }
+
+    pub async fn answer(&self, request: Request<Incoming>) -> Result<Answer, HangUp> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
+        match parts.uri.path().split('/').skip(1).collect::<Vec<_>>()[..] {
+            ["_ledger"] => Ok(json_answer(200, json!(self.books().ledger).to_string())),
+            ["authenticate", intent] => Ok(self.page(intent)),
+            ["authenticate", intent, decision] if parts.method == Method::POST => {
+                Ok(self.decide(intent, decision))
+            }
+            _ => self.serve_api(&parts, &body).await,
+        }
+    }
+
+    fn page(&self, intent: &str) -> Answer {
+        self.books().intents.get(intent).map_or_else(not_found, page::page)
+    }
+
+    fn decide(&self, intent: &str, decision: &str) -> Answer {
+        // Who comes too late goes back like everybody, and learns there how it is.
+        if let Err(refusal) = self.change(|books| books.settle(intent, decision == "approve"))
+            && refusal.status == 404
+        {
+            return not_found();
+        }
+        self.books().intents.get(intent).map_or_else(not_found, page::way_back)
+    }
+
+    async fn serve_api(&self, parts: &Parts, body: &Bytes) -> Result<Answer, HangUp> {
+        let key = parts.headers.get(IDEMPOTENCY_KEY).filter(|_| parts.method == Method::POST);
+        let key = key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
+        let reply = |books: &mut Books| {
+            self.reply(books, parts, body, key.as_deref())
+                .unwrap_or_else(|refusal| (json_answer(refusal.status, error(books, &refusal)), Sending::Now))
+        };
+        let (answer, sending) =
+            if parts.method == Method::GET { reply(&mut self.books()) } else { self.change(reply) };
+        let is_in_work = matches!(sending, Sending::Late | Sending::Never);
+        let _in_work = key.filter(|_| is_in_work).map(|key| InWork(self, key));
+        match sending {
+            Sending::Now => {}
+            Sending::Late => sleep(SLOWNESS).await,
+            Sending::Lost => return Err(HangUp),
+            Sending::Never => future::pending().await,
+        }
+        Ok(answer)
+    }
+
+    /// Does what is asked, unless it was done before: <https://docs.stripe.com/api/idempotent_requests>.
+    fn reply(
+        &self,
+        books: &mut Books,
+        parts: &Parts,
+        body: &Bytes,
+        key: Option<&str>,
+    ) -> Result<(Answer, Sending), Refusal> {
+        self.admit(parts)?;
+        let (method, path) = (&parts.method, parts.uri.path());
+        let query = parts.uri.query().unwrap_or_default();
+        let form = Form::read(if method == Method::GET { query.as_bytes() } else { body });
+        let Some(key) = key else {
+            return operate(books, parts, form)
+                .map(|(body, sending)| (json_answer(200, body.to_string()), sending));
+        };
+        let request = format!("{method} {path}?{}", form.canonical());
+        if let Some(before) = books.answered(key, &request)? {
+            let mut answer = json_answer(before.status, before.body.clone());
+            answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            return Ok((answer, Sending::Now));
+        }
+        let (status, body, sending) = match operate(books, parts, form) {
+            Ok((body, sending)) => (200, body.to_string(), sending),
+            Err(refusal) if refusal.is_kept => (refusal.status, error(books, &refusal), Sending::Now),
+            Err(refusal) => return Err(refusal),
+        };
+        if sending != Sending::Never {
+            books.answers.insert(key.to_owned(), Answered { request, status, body: body.clone() });
+        }
+        if matches!(sending, Sending::Late | Sending::Never) {
+            books.in_work.insert(key.to_owned());
+        }
+        Ok((json_answer(status, body), sending))
+    }
+
+    /// Goes on if the request has the account's key, and is one that Stripe would read.
+    fn admit(&self, parts: &Parts) -> Result<(), Refusal> {
+        let key =
+            parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        match key {
+            None => Err(Refusal::unauthorized("You did not provide an API key.")),
+            Some(key) if key != self.settings.api_key => {
+                Err(Refusal::unauthorized("Invalid API Key provided."))
+            }
+            Some(_) => Ok(()),
+        }?;
+        let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if kind.is_some_and(|kind| !kind.starts_with("application/x-www-form-urlencoded")) {
+            let message =
+                "Invalid request (check that your POST content type is application/x-www-form-urlencoded).";
+            return Err(Refusal::invalid(message));
+        }
+        Ok(())
+    }
+}
+
+/// The routes.
+fn operate(books: &mut Books, parts: &Parts, form: Form) -> Done {
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let parts: Vec<_> = path.split('/').skip(1).collect();
+    match (method, &parts[..]) {
+        ("POST", ["v1", "payment_intents"]) => books.create(form),
+        ("GET", ["v1", "payment_intents", id]) => books.read(id, form),
+        ("POST", ["v1", "payment_intents", id, "confirm"]) => books.confirm(id, form),
+        ("POST", ["v1", "payment_intents", id, "capture"]) => books.capture(id, form),
+        ("POST", ["v1", "payment_intents", id, "cancel"]) => books.cancel(id, form),
+        ("POST", ["v1", "refunds"]) => books.refund(form),
+        ("GET", ["v1", "refunds"]) => books.list_refunds(form),
+        _ => Err(Refusal::unknown_url(method, path)),
+    }
+}
+
+fn error(books: &Books, refusal: &Refusal) -> String {
+    let mut error = refusal.error.clone();
+    if let Some(intent) = refusal.intent.as_ref().and_then(|intent| books.shown_intent(intent)) {
+        error["payment_intent"] = intent;
+    }
+    json!({"error": error}).to_string()
+}
+
+fn json_answer(status: u16, body: String) -> Answer {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(id) = HeaderValue::try_from(new_id("req")) {
+        headers.insert("request-id", id);
+    }
+    if status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"Stripe\""));
+    }
+    answer
+}
+
+fn not_found() -> Answer {
+    let mut answer = Answer::new("There is no such payment.\n".into());
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
+}

@@ -1,0 +1,71 @@
+//! Stripe's form-encoded parameters: `amount=100&metadata[order_id]=ord_1&payment_method_types[]=card`.
+
+use std::collections::BTreeMap;
+
+use super::refusal::Refusal;
+
+/// The largest amount: eight digits.
+const MAX_AMOUNT: i64 = 99_999_999;
+
+/// The parameters of a request that nobody has taken yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Form(BTreeMap<String, String>);
+
+impl Form {
+    pub fn read(encoded: &[u8]) -> Self {
+        Self(form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// The parameters in one text, by which two requests are compared.
+    pub fn canonical(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+
+    /// Takes a parameter. An empty one stands for none.
+    pub fn text(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name).filter(|value| !value.is_empty())
+    }
+
+    /// Takes a parameter that must be there.
+    pub fn required(&mut self, name: &str) -> Result<String, Refusal> {
+        self.text(name).ok_or_else(|| Refusal::missing_parameter(name))
+    }
+
+    /// Takes an amount of money.
+    pub fn amount(&mut self, name: &str) -> Result<Option<i64>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let invalid = || {
+            let message = format!("Invalid positive integer: {text}");
+            Refusal::parameter("parameter_invalid_integer", name, message)
+        };
+        let amount = text.parse().ok().filter(|amount| *amount > 0).ok_or_else(invalid)?;
+        if amount > MAX_AMOUNT {
+            let message = format!("Amount must be no more than {MAX_AMOUNT}");
+            return Err(Refusal::parameter("amount_too_large", name, message));
+        }
+        Ok(Some(amount))
+    }
+
+    /// Takes all `name[key]`.
+    pub fn map(&mut self, name: &str) -> BTreeMap<String, String> {
+        let key = |parameter: &str| {
+            let key = parameter.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
+            Some(key.to_owned())
+        };
+        let map: BTreeMap<_, _> =
+            self.0.iter().filter_map(|(parameter, value)| Some((key(parameter)?, value.clone()))).collect();
+        self.0.retain(|parameter, _| key(parameter).is_none());
+        map
+    }
+
+    /// Refuses what was not taken.
+    pub fn end(self) -> Result<(), Refusal> {
+        match self.0.into_keys().next() {
+            None => Ok(()),
+            Some(unknown) => {
+                let message = format!("Received unknown parameter: {unknown}");
+                Err(Refusal::parameter("parameter_unknown", &unknown, message))
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What an order may become: three axes, each with its one table of transitions.
+//!
+//! Everything else about an order follows from where it stands on them:
+//!
+//! ```text
+//! order       open ─► completed | cancelled | expired
+//!
+//! payment     unpaid ─► processing ─► authorized ─► paid ─► partially_refunded ─► refunded
+//!                ▲          │ │            │          ▲            │                  │
+//!                └──────────┘ └───────► paid          └────────────┴──────────────────┘ a refund that fails later
+//!                  declined              voided ◄── authorized     voided ─► processing: paid again
+//!
+//! fulfilment  unfulfilled ─► partially_fulfilled ─► fulfilled
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::input::Fault;
+
+/// What has become of an order. All but `Open` are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// It waits to be paid, or shipped.
+    Open,
+    /// It was paid, and all of it was shipped that was not given back.
+    Completed,
+    /// It was called off before anything was shipped; what was paid has gone back.
+    Cancelled,
+    /// It was not paid in time.
+    Expired,
+}
+
+impl OrderStatus {
+    /// All that there are.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Completed, Self::Cancelled, Self::Expired];
+
+    /// Whether it may go on to another.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Open => next != Self::Open,
+            Self::Completed | Self::Cancelled | Self::Expired => false,
+        }
+    }
+
+    /// As the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Reads the API's word for it.
+    ///
+    /// # Errors
+    /// [`Fault::UnknownValue`].
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        let known = Self::ALL.into_iter().find(|status| status.as_str() == text);
+        known.ok_or(Fault::UnknownValue("open, completed, cancelled, expired"))
+    }
+}
+
+/// How far an order is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    /// Nothing is paid, and nothing is on the way.
+    Unpaid,
+    /// The provider, or the customer's bank, has not said yet what came of a payment.
+    Processing,
+    /// The money is reserved for the shop, until it captures it.
+    Authorized,
+    /// The shop has the money.
+    Paid,
+    /// Some of it has gone back.
+    PartiallyRefunded,
+    /// All of it has gone back.
+    Refunded,
+    /// What was reserved is free again: called off, or not captured in time.
+    Voided,
+}
+
+impl PaymentStatus {
+    /// All that there are.
+    pub const ALL: [Self; 7] = [
+        Self::Unpaid,
+        Self::Processing,
+        Self::Authorized,
+        Self::Paid,
+        Self::PartiallyRefunded,
+        Self::Refunded,
+        Self::Voided,
+    ];
+
+    /// Whether it may go on to another.
+    pub fn may_become(self, next: Self) -> bool {
+        use PaymentStatus::{Authorized, Paid, PartiallyRefunded, Processing, Refunded, Unpaid, Voided};
+        match self {
+            // Paid: the provider's word is the last, whatever was heard of a payment before.
+            Unpaid | Voided => matches!(next, Processing | Paid),
+            Processing => matches!(next, Unpaid | Authorized | Paid),
+            Authorized => matches!(next, Paid | Voided),
+            Paid => matches!(next, PartiallyRefunded | Refunded),
+            // Back: refunds can fail after they were accepted.
+            PartiallyRefunded => matches!(next, Paid | Refunded),
+            Refunded => matches!(next, Paid | PartiallyRefunded),
+        }
+    }
+}
+
+/// How much of an order has been shipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FulfilmentStatus {
+    /// Nothing.
+    Unfulfilled,
+    /// Some of it.
+    PartiallyFulfilled,
+    /// All that is to be shipped.
+    Fulfilled,
+}
+
+impl FulfilmentStatus {
+    /// All that there are.
+    pub const ALL: [Self; 3] = [Self::Unfulfilled, Self::PartiallyFulfilled, Self::Fulfilled];
+
+    /// Whether it may go on to another.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Unfulfilled => next != Self::Unfulfilled,
+            Self::PartiallyFulfilled => next == Self::Fulfilled,
+            Self::Fulfilled => false,
+        }
+    }
+}

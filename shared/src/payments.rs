@@ -1,0 +1,418 @@
+//! The payment provider, by Stripe's REST API: <https://docs.stripe.com/api/payment_intents>.
+//!
+//! A call fails in one of four ways ([`Failure`]), and they must not be mixed up: only what was certainly not done may be
+//! done again, and what may have been done is *in doubt* until the provider is asked by the payment's id.
+
+use std::{error::Error as StdError, time::Duration};
+
+use http_body_util::{BodyExt, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use lambda_http::http::{
+    Method, Request, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use ring::hmac;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    config::{self, ConfigError, PROVIDER_TIMEOUT},
+    domain::{
+        id::Id,
+        money::Money,
+        order::OrderId,
+        payment::{
+            Capture, DisputeNews, Intent, IntentState, NewPayment, NextAction, Payment, Refund, RefundNews,
+            RefundStatus,
+        },
+        time::Timestamp,
+    },
+    error::Error,
+    secrets::ProviderSecret,
+};
+
+/// The version of the API that this module was written for: <https://docs.stripe.com/api/versioning>.
+const VERSION: &str = "2025-08-27.basil";
+/// The most bytes of an answer that are read.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// A webhook whose signature is so many seconds old, or ahead, is none: <https://docs.stripe.com/webhooks/signature>.
+const TOLERANCE_SECONDS: i64 = 300;
+
+/// The payment provider.
+pub struct Provider {
+    http: Client<HttpsConnector<HttpConnector>, String>,
+    url: String,
+    keys: ProviderSecret,
+}
+
+/// Why the provider did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It refuses. Nothing was done, or nothing more than the intent tells.
+    #[error("the payment provider refuses: {code}")]
+    Refused {
+        /// Its word for the reason.
+        code: String,
+        /// The parameter that it is about.
+        param: Option<String>,
+    },
+    /// It did not take the call at all: the same may be asked again.
+    #[error("the payment provider does not take the call now")]
+    Busy(#[source] Box<dyn StdError + Send + Sync>),
+    /// Nobody knows whether it was done.
+    #[error("the payment provider's answer was lost")]
+    InDoubt(#[source] Box<dyn StdError + Send + Sync>),
+    /// A fault of the shop's own.
+    #[error("the payment provider can't be asked")]
+    Broken(#[source] Error),
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Broken(error) => error,
+            Failure::Refused { .. } => Self::internal(failure),
+            Failure::Busy(_) | Failure::InDoubt(_) => Self::Unavailable(failure.into()),
+        }
+    }
+}
+
+impl Provider {
+    /// Prepares the connection; the first call opens it.
+    ///
+    /// # Errors
+    /// Where `PAYMENTS_URL` is missing.
+    pub fn connect(keys: ProviderSecret) -> Result<Self, ConfigError> {
+        let url = config::required("PAYMENTS_URL")?;
+        // With the public roots, since it is not Amazon's.
+        let roots = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
+            .map_err(|error| ConfigError::Unusable { name: "PAYMENTS_URL", reason: error.to_string() })?;
+        let connector = roots.https_or_http().enable_http1().build();
+        let http = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build(connector);
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), keys })
+    }
+
+    /// Makes an intent to pay, which charges nobody yet. The same again gives the same one.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn create(
+        &self,
+        order: OrderId,
+        attempt: usize,
+        total: Money,
+        capture: Capture,
+    ) -> Result<Intent, Failure> {
+        let form = [
+            ("amount", total.amount().to_string()),
+            ("currency", total.currency().code().to_ascii_lowercase()),
+            ("capture_method", capture.as_str().to_owned()),
+            ("payment_method_types[]", "card".to_owned()),
+            ("metadata[order_id]", order.to_string()),
+            ("metadata[attempt]", attempt.to_string()),
+        ];
+        let key = format!("{order}-{attempt}-{}", capture.as_str());
+        self.post("/v1/payment_intents", &key, &form).await.map(IntentObject::intent)
+    }
+
+    /// Charges it. The same again charges nobody twice.
+    ///
+    /// # Errors
+    /// [`Failure`]; that a card was declined is none.
+    pub async fn confirm(&self, payment: &Payment, new: &NewPayment) -> Result<Intent, Failure> {
+        let mut form = vec![("payment_method", new.payment_method.clone())];
+        form.extend(new.return_url.clone().map(|url| ("return_url", url)));
+        let path = format!("/v1/payment_intents/{}/confirm", payment.provider_id);
+        self.post(&path, &format!("{}-confirm", payment.id), &form).await.map(IntentObject::intent)
+    }
+
+    /// What has come of it, and for which order it is.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn read(&self, id: &str) -> Result<(Intent, Option<OrderId>), Failure> {
+        let object: IntentObject =
+            self.call(Method::GET, &format!("/v1/payment_intents/{id}"), None, &[]).await?;
+        let order = object.metadata.order_id.as_deref().and_then(|id| id.parse().ok());
+        Ok((object.intent(), order))
+    }
+
+    /// Takes what is reserved, or a part; the rest is free again.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn capture(&self, payment: &Payment, amount: Money) -> Result<Intent, Failure> {
+        let form = [("amount_to_capture", amount.amount().to_string())];
+        let path = format!("/v1/payment_intents/{}/capture", payment.provider_id);
+        // By the amount, too: one that was refused may be followed by another.
+        let key = format!("{}-capture-{}", payment.id, amount.amount());
+        self.post(&path, &key, &form).await.map(IntentObject::intent)
+    }
+
+    /// Calls it off, for good.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn cancel(&self, payment: &Payment) -> Result<Intent, Failure> {
+        let path = format!("/v1/payment_intents/{}/cancel", payment.provider_id);
+        self.post(&path, &format!("{}-cancel", payment.id), &[]).await.map(IntentObject::intent)
+    }
+
+    /// Gives money back.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn refund(&self, refund: &Refund, payment: &Payment) -> Result<RefundNews, Failure> {
+        let form = [
+            ("payment_intent", payment.provider_id.clone()),
+            ("amount", refund.amount.amount().to_string()),
+            ("metadata[refund_id]", refund.id.to_string()),
+        ];
+        self.post("/v1/refunds", &refund.id.to_string(), &form).await.map(RefundObject::news)
+    }
+
+    /// All refunds of a payment.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn refunds(&self, payment: &Payment) -> Result<Vec<RefundNews>, Failure> {
+        let path = format!("/v1/refunds?payment_intent={}&limit=100", payment.provider_id);
+        let list: List = self.call(Method::GET, &path, None, &[]).await?;
+        Ok(list.data.into_iter().map(RefundObject::news).collect())
+    }
+
+    /// Reads a webhook, if the provider has signed it: <https://docs.stripe.com/webhooks/signature>.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSignature`], [`Error::MalformedJson`].
+    pub async fn webhook(&self, body: &[u8], signature: &str, now: Timestamp) -> Result<Webhook, Error> {
+        let keys = self.keys.get().await?;
+        let parts: Vec<(&str, &str)> =
+            signature.split(',').filter_map(|part| part.trim().split_once('=')).collect();
+        let at = parts.iter().find(|(name, _)| *name == "t").and_then(|(_, at)| at.parse::<i64>().ok());
+        let at = at.ok_or(Error::InvalidSignature)?;
+        let signed = [at.to_string().as_bytes(), b".", body].concat();
+        let is_ours = |signature: &str| {
+            let Some(signature) = unhex(signature) else { return false };
+            keys.webhook_secrets.iter().filter(|secret| !secret.is_empty()).any(|secret| {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+                hmac::verify(&key, &signed, &signature).is_ok()
+            })
+        };
+        let fresh = now.as_seconds().abs_diff(at) <= TOLERANCE_SECONDS.unsigned_abs();
+        if !fresh || !parts.iter().any(|(name, signature)| *name == "v1" && is_ours(signature)) {
+            return Err(Error::InvalidSignature);
+        }
+        let event: EventObject =
+            serde_json::from_slice(body).map_err(|error| Error::MalformedJson(error.to_string()))?;
+        Ok(event.webhook())
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        form: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        self.call(Method::POST, path, Some(key), form).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        form: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        let broken = |error: lambda_http::http::Error| Failure::Broken(Error::internal(error));
+        let keys = self.keys.get().await.map_err(Failure::Broken)?;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header(AUTHORIZATION, format!("Bearer {}", keys.api_key))
+            .header("stripe-version", VERSION)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = request.body(body).map_err(broken)?;
+        let answer = tokio::time::timeout(PROVIDER_TIMEOUT, self.send(request)).await;
+        let (status, body) = answer.map_err(|late| Failure::InDoubt(late.into()))??;
+        judge(status, &body)
+    }
+
+    async fn send(&self, request: Request<String>) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let answer = self.http.request(request).await.map_err(|error| {
+            // Who was not reached has done nothing.
+            if error.is_connect() { Failure::Busy(error.into()) } else { Failure::InDoubt(error.into()) }
+        })?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+        Ok((status, body.map_err(Failure::InDoubt)?.to_bytes().to_vec()))
+    }
+}
+
+/// What an answer means: <https://docs.stripe.com/error-low-level>.
+fn judge<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Failure> {
+    if status.is_success() {
+        return serde_json::from_slice(body).map_err(|error| Failure::InDoubt(error.into()));
+    }
+    let error = serde_json::from_slice(body).map(|ErrorObject { error }| error).unwrap_or_default();
+    let code = error.code.or(error.r#type).unwrap_or_else(|| status.to_string());
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT => Err(Failure::Busy(code.into())),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Err(Failure::Broken(Error::internal("the payment provider does not accept the API key")))
+        }
+        // A declined card is no failure: the intent, which comes along, says it.
+        StatusCode::PAYMENT_REQUIRED if error.payment_intent.is_some() => {
+            let intent = error.payment_intent.unwrap_or_default();
+            serde_json::from_value(intent).map_err(|error| Failure::InDoubt(error.into()))
+        }
+        _ if status.is_client_error() => Err(Failure::Refused { code, param: error.param }),
+        _ => Err(Failure::InDoubt(code.into())),
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(byte).collect())?
+}
+
+/// What a webhook tells. It is a hint: what counts is what the provider says when it is asked.
+#[derive(Debug)]
+pub enum Webhook {
+    /// Something has happened to that payment.
+    Payment(String),
+    /// Something has happened to refunds of that payment.
+    Refund(String),
+    /// The customer's bank has a dispute about that payment.
+    Dispute(String, DisputeNews),
+    /// Nothing that the shop has to know.
+    Other,
+}
+
+#[derive(Deserialize)]
+struct EventObject {
+    r#type: String,
+    data: EventData,
+}
+
+#[derive(Deserialize)]
+struct EventData {
+    object: Value,
+}
+
+impl EventObject {
+    fn webhook(self) -> Webhook {
+        let text = |name: &str| self.data.object[name].as_str().map(str::to_owned);
+        let (own, of) = (text("id"), text("payment_intent"));
+        let (kind, what) = self.r#type.rsplit_once('.').unwrap_or_default();
+        let webhook = match (kind, what) {
+            ("payment_intent", "created") => None,
+            ("payment_intent", _) => own.map(Webhook::Payment),
+            ("charge", "refunded") | ("refund" | "charge.refund", _) => of.map(Webhook::Refund),
+            ("charge.dispute", "created") => of.map(|id| Webhook::Dispute(id, DisputeNews::Opened)),
+            ("charge.dispute", "closed") => {
+                let won = text("status").is_some_and(|status| status != "lost");
+                of.map(|id| Webhook::Dispute(id, if won { DisputeNews::Won } else { DisputeNews::Lost }))
+            }
+            _ => None,
+        };
+        webhook.unwrap_or(Webhook::Other)
+    }
+}
+
+#[derive(Deserialize)]
+struct ErrorObject {
+    error: ErrorData,
+}
+
+#[derive(Default, Deserialize)]
+struct ErrorData {
+    r#type: Option<String>,
+    code: Option<String>,
+    decline_code: Option<String>,
+    param: Option<String>,
+    payment_intent: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct IntentObject {
+    id: String,
+    status: String,
+    #[serde(default)]
+    amount_received: i64,
+    #[serde(default)]
+    last_payment_error: Option<ErrorData>,
+    #[serde(default)]
+    next_action: Option<Value>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    order_id: Option<String>,
+    refund_id: Option<String>,
+}
+
+impl IntentObject {
+    /// <https://docs.stripe.com/payments/paymentintents/lifecycle>.
+    fn intent(self) -> Intent {
+        let declined =
+            self.last_payment_error.map(|error| error.decline_code.or(error.code).unwrap_or_default());
+        let state = match (&*self.status, declined) {
+            ("requires_payment_method", Some(code)) => IntentState::Declined(code),
+            ("requires_action" | "requires_source_action", _) => {
+                let url = self
+                    .next_action
+                    .and_then(|action| action["redirect_to_url"]["url"].as_str().map(str::to_owned));
+                IntentState::RequiresAction(url.map(|url| NextAction::RedirectToUrl { url }))
+            }
+            ("requires_capture", _) => IntentState::Authorized,
+            ("succeeded", _) => IntentState::Captured(self.amount_received),
+            ("canceled", _) => IntentState::Cancelled,
+            ("requires_payment_method" | "requires_confirmation" | "requires_source", _) => {
+                IntentState::Unconfirmed
+            }
+            _ => IntentState::Processing,
+        };
+        Intent { id: self.id, state }
+    }
+}
+
+#[derive(Deserialize)]
+struct List {
+    data: Vec<RefundObject>,
+}
+
+#[derive(Deserialize)]
+struct RefundObject {
+    id: String,
+    status: Option<String>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+impl RefundObject {
+    fn news(self) -> RefundNews {
+        let status = match self.status.as_deref() {
+            Some("failed" | "canceled") => RefundStatus::Failed,
+            Some("pending" | "requires_action") => RefundStatus::Pending,
+            _ => RefundStatus::Succeeded,
+        };
+        let refund_id = self.metadata.refund_id.as_deref().and_then(|id| id.parse::<Id<Refund>>().ok());
+        RefundNews { refund_id, provider_id: self.id, status }
+    }
+}

@@ -1,0 +1,667 @@
+//! Thousands of shops, each with a few customers whose histories follow from a seed: they order, pay, cancel, the staff
+//! ships and gives money back, banks decline, think, refuse and take back, and whatever goes between the shop and its
+//! provider comes in any order, twice, late or never. After every step the books of both sides must agree.
+//!
+//! A shop that fails prints its seed. `SEED=… cargo test --test domain simulation -- --nocapture` tells its history;
+//! `SHOPS=1000000` takes longer to look for one.
+
+mod provider;
+
+use std::{collections::BTreeSet, env, thread};
+
+use local::dice::Dice;
+use serde_json::json;
+use shared::domain::{
+    cause::{By, Cause},
+    id::Id,
+    input,
+    money::Money,
+    order::{
+        Kind, Line, NewFulfilment, NewOrder, Order, OrderId, OrderStatus, PaymentStatus, Pick, Queue,
+        Refusal, Step, StockChanges,
+    },
+    payment::{
+        Capture, Intent, IntentState, NewCapture, NewPayment, NewRefund, Refund, RefundNews, RefundStatus,
+    },
+    product::{NewProduct, Product},
+    time::Timestamp,
+};
+
+use crate::orders::{fulfilment_may_become, order_may_become, payment_may_become, status_may_become};
+use provider::{Card, News, Provider};
+
+/// Shops in a usual run.
+const SHOPS: u64 = 1_000;
+/// What happens in one, before it comes to rest.
+const STEPS: usize = 80;
+/// Orders in one.
+const ORDERS: usize = 2;
+const PRODUCTS: usize = 3;
+const SECOND: i64 = 1000;
+
+#[test]
+fn simulation_i01_i02_i07_i08_i09_i10_i11() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let mut seen = BTreeSet::new();
+    if let Some(seed) = number("SEED") {
+        Shop::open(seed, true).live(&mut seen);
+        return;
+    }
+    let (first, shops) = (Dice::any_seed(), number("SHOPS").unwrap_or(SHOPS));
+    for seed in (0..shops).map(|shop| first.wrapping_add(shop)) {
+        let _replay = Replay(seed);
+        Shop::open(seed, false).live(&mut seen);
+    }
+    // What never happens is not tested.
+    let unseen: Vec<_> = KINDS.into_iter().filter(|kind| !seen.contains(kind.as_str())).collect();
+    assert!(shops < SHOPS || unseen.is_empty(), "in {shops} shops from seed {first} on, never {unseen:?}");
+}
+
+/// Says how to see the failure again.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("see it again: SEED={} cargo test --test domain simulation -- --nocapture", self.0);
+        }
+    }
+}
+
+/// All that a timeline may tell.
+const KINDS: [Kind; 20] = [
+    Kind::Created,
+    Kind::PaymentStarted,
+    Kind::PaymentActionRequired,
+    Kind::PaymentFailed,
+    Kind::PaymentVoided,
+    Kind::Authorized,
+    Kind::CaptureStarted,
+    Kind::Paid,
+    Kind::CancellationStarted,
+    Kind::Cancelled,
+    Kind::Expired,
+    Kind::RefundStarted,
+    Kind::Refunded,
+    Kind::RefundFailed,
+    Kind::Fulfilled,
+    Kind::Completed,
+    Kind::Disputed,
+    Kind::DisputeWon,
+    Kind::DisputeLost,
+    Kind::Erased,
+];
+
+/// What is on its way, within the shop or between it and its provider.
+#[derive(Clone, Debug)]
+enum Message {
+    /// A payment to be begun, of an order as it was read: in that version.
+    Begin { order: usize, version: usize, intent: String, capture: Capture, card: Card },
+    /// To the provider: to charge.
+    Confirm { order: usize, intent: String, card: Card },
+    /// To the provider: whatever is to be done next.
+    Ask(usize, Box<Step>),
+    /// From the provider: that a refund will not be.
+    Refused(usize, Id<Refund>),
+    /// From the provider: how something stood once.
+    News(News),
+}
+
+impl Message {
+    /// Whether the provider tells it until it is heard, since nobody would ask.
+    fn is_repeated(&self) -> bool {
+        let failed = |news: &RefundNews| news.status == RefundStatus::Failed;
+        matches!(self, Self::News(News::Dispute(..)))
+            || matches!(self, Self::News(News::Refund(_, news)) if failed(news))
+    }
+}
+
+/// An order as it is stored.
+struct Stored {
+    order: Order,
+    version: usize,
+}
+
+/// The stock of one product, changed by nothing but orders.
+struct Stock {
+    opening: i64,
+    on_hand: i64,
+    reserved: i64,
+    available: i64,
+}
+
+struct Shop {
+    dice: Dice,
+    now: i64,
+    catalogue: Vec<Product>,
+    stocks: Vec<Stock>,
+    orders: Vec<Stored>,
+    provider: Provider,
+    messages: Vec<Message>,
+    tells: bool,
+}
+
+impl Shop {
+    fn open(seed: u64, tells: bool) -> Self {
+        let (mut dice, now) = (Dice::new(seed), 1_700_000_000_000);
+        let catalogue: Vec<_> = (0..PRODUCTS).map(|place| product(place, &mut dice, now)).collect();
+        let stock = |_| {
+            let pieces = [0, 1, 3, 10, 1000][dice.below(5)];
+            Stock { opening: pieces, on_hand: pieces, reserved: 0, available: pieces }
+        };
+        let stocks = (0..PRODUCTS).map(stock).collect();
+        let (orders, messages) = (Vec::new(), Vec::new());
+        Self { dice, now, catalogue, stocks, orders, provider: Provider::default(), messages, tells }
+    }
+
+    fn live(&mut self, seen: &mut BTreeSet<&'static str>) {
+        for _ in 0..STEPS {
+            self.step();
+            self.check();
+        }
+        self.come_to_rest();
+        let entries = self.orders.iter().flat_map(|stored| &stored.order.timeline);
+        seen.extend(entries.map(|entry| entry.r#type.as_str()));
+    }
+
+    fn step(&mut self) {
+        self.messages.extend(self.provider.news.drain(..).map(Message::News));
+        match self.dice.below(100) {
+            0..40 if !self.messages.is_empty() => {
+                let message = self.messages.swap_remove(self.dice.below(self.messages.len()));
+                match self.dice.below(10) {
+                    0 if message.is_repeated() => self.messages.push(message),
+                    // Lost: a request, an answer, or whoever had it in hand.
+                    0 => self.tell(|| format!("lost: {message:?}")),
+                    1 => {
+                        self.messages.push(message.clone());
+                        self.deliver(message);
+                    }
+                    _ => self.deliver(message),
+                }
+            }
+            0..50 if self.orders.len() < ORDERS => self.place(),
+            40..50 => self.provider.happen(&mut self.dice, self.now),
+            50..60 => self.pass([1, 10, 40, 20 * 60, 2 * 60 * 60, 8 * 24 * 60 * 60]),
+            60..70 => self.look_after_due_ones(),
+            _ if self.orders.is_empty() => self.place(),
+            _ => self.operate(),
+        }
+    }
+
+    /// Lets one of so many seconds pass, the first of them the most often.
+    fn pass<const N: usize>(&mut self, seconds: [i64; N]) {
+        let most = self.dice.below(N) + 1;
+        self.now += seconds[self.dice.below(most)] * SECOND;
+        self.tell(|| "later".to_owned());
+    }
+
+    /// A customer, or the staff, wants something of an order.
+    fn operate(&mut self) {
+        let place = self.dice.below(self.orders.len());
+        let what = self.dice.below(100);
+        match what {
+            0..30 => self.pay(place),
+            30..42 => self.cancel(place),
+            42..50 => self.capture(place),
+            50..67 => self.fulfil(place),
+            67..92 => self.refund(place),
+            92..97 => self.expire(place),
+            _ => self.erase(place),
+        }
+    }
+
+    fn place(&mut self) {
+        let mut items = Vec::new();
+        for _ in 0..=self.dice.below(3) {
+            let product = &self.catalogue[self.dice.below(PRODUCTS)];
+            items.push(json!({"product_id": product.id, "quantity": self.dice.below(4) + 1}));
+        }
+        let address = json!({"name": "A", "line1": "B", "city": "C", "postal_code": "1", "country": "DE"});
+        let new = input::read(json!({"items": items, "shipping_address": address}), NewOrder::read);
+        let id = OrderId::new(self.id(), self.id());
+        let placed = new.expect("a valid cart").place(id, &self.catalogue, &self.cause(By::Schedule));
+        let (order, stocks) = placed.expect("products on sale, in one currency");
+        let lacks = |change: &&shared::domain::order::StockChange| {
+            let place = self.catalogue.iter().position(|product| product.id == change.product_id);
+            self.stocks[place.expect("a product")].available + change.available < 0
+        };
+        if stocks.iter().find(lacks).is_none() {
+            self.tell(|| format!("placed: {:?}", order.lines));
+            self.move_stocks(&stocks);
+            self.orders.push(Stored { order, version: 1 });
+        }
+    }
+
+    /// The first half of a payment: the order is read, and the provider makes an intent.
+    fn pay(&mut self, place: usize) {
+        let Stored { order, version } = &self.orders[place];
+        if order.check_payable(Timestamp::from_millis(self.now)).is_err() {
+            return;
+        }
+        let capture = if self.dice.chance(50) { Capture::Manual } else { Capture::Automatic };
+        let card = match self.dice.below(10) {
+            0 | 1 => Card::Declined,
+            2 | 3 => Card::AsksItsOwner,
+            4 => Card::TakesTime,
+            _ => Card::Good,
+        };
+        let intent = self.provider.create(place, order.next_attempt(), capture, order.total);
+        self.messages.push(Message::Begin { order: place, version: *version, intent, capture, card });
+    }
+
+    fn cancel(&mut self, place: usize) {
+        if self.change(place, "cancel", Order::begin_cancellation) {
+            self.ask_next(place);
+        }
+    }
+
+    fn capture(&mut self, place: usize) {
+        let amount = self.some_of(self.orders[place].order.total.amount());
+        let begin = |order: &mut Order, cause: &Cause| {
+            order.begin_capture(&NewCapture { amount }, cause).map(|_| StockChanges::default())
+        };
+        if self.change(place, "capture", begin) {
+            self.ask_next(place);
+        }
+    }
+
+    fn refund(&mut self, place: usize) {
+        let amount = self.some_of(self.orders[place].order.total.amount());
+        let restock = self.picks(place, |line| line.fulfilled - line.restocked);
+        let release = self.picks(place, Line::open);
+        let (id, new) = (self.id(), NewRefund { amount, reason: None, restock, release });
+        let begin = |order: &mut Order, cause: &Cause| {
+            order.begin_refund(id, new, cause).map(|()| StockChanges::default())
+        };
+        if self.change(place, "refund", begin) {
+            self.ask_next(place);
+        }
+    }
+
+    fn fulfil(&mut self, place: usize) {
+        let lines = self.picks(place, Line::open);
+        let body = if lines.is_empty() { json!({}) } else { json!({"lines": lines}) };
+        let new = input::read(body, NewFulfilment::read).expect("a valid fulfilment");
+        let id = self.id();
+        self.change(place, "fulfil", |order, cause| order.fulfil(id, new, cause));
+    }
+
+    /// As the schedule does: what may still be paid is called off first.
+    fn expire(&mut self, place: usize) {
+        let deadline = self.orders[place].order.expires_at;
+        let is_over = deadline.is_some_and(|deadline| deadline.as_millis() <= self.now);
+        if !self.change(place, "expire", Order::expire) && is_over {
+            let order = &self.orders[place].order;
+            let live = order.payments.iter().find(|payment| payment.status.is_live()).cloned();
+            self.messages.extend(live.map(|payment| Message::Ask(place, Box::new(Step::Cancel(payment)))));
+        }
+    }
+
+    fn erase(&mut self, place: usize) {
+        if self.orders[place].order.status != OrderStatus::Open {
+            self.change(place, "erase", |order, cause| {
+                order.erase(cause);
+                Ok(StockChanges::default())
+            });
+        }
+    }
+
+    /// As the schedules do, each minute.
+    fn look_after_due_ones(&mut self) {
+        for place in 0..self.orders.len() {
+            let order = &self.orders[place].order;
+            match order.due() {
+                Some((Queue::Expiry, at)) if at.as_millis() <= self.now => self.expire(place),
+                Some((Queue::Doubt, at)) if at.as_millis() <= self.now => {
+                    self.messages.extend(order.late_step().map(|step| Message::Ask(place, Box::new(step))));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn ask_next(&mut self, place: usize) {
+        let step = self.orders[place].order.next_step();
+        self.messages.extend(step.map(|step| Message::Ask(place, Box::new(step))));
+    }
+
+    fn deliver(&mut self, message: Message) {
+        self.tell(|| format!("{message:?}"));
+        match message {
+            Message::Begin { order, version, intent, capture, card } => {
+                if self.orders[order].version != version {
+                    return;
+                }
+                let (id, name) = (self.id(), "pm_card".to_owned());
+                let new = NewPayment { payment_method: name, capture, return_url: None };
+                let provider_id = intent.clone();
+                let begin = |stored: &mut Order, cause: &Cause| {
+                    stored.begin_payment(id, provider_id, &new, cause).map(|()| StockChanges::default())
+                };
+                if self.change(order, "pay", begin) {
+                    self.messages.push(Message::Confirm { order, intent, card });
+                }
+            }
+            Message::Confirm { order, intent, card } => {
+                let answer = self.provider.confirm(&intent, card, self.now);
+                self.messages.push(Message::News(News::Payment(order, answer)));
+            }
+            Message::Ask(order, step) => self.ask(order, *step),
+            Message::Refused(order, id) => {
+                self.change(order, "refuse", |order, cause| {
+                    order.refuse_refund(id, cause);
+                    Ok(StockChanges::default())
+                });
+            }
+            Message::News(News::Payment(order, intent)) => {
+                let version = self.orders[order].version;
+                self.change(order, "learn", |order, cause| order.learn(&intent, cause));
+                if self.orders[order].version != version {
+                    self.ask_next(order);
+                }
+            }
+            Message::News(News::Refund(order, news)) => {
+                self.change(order, "learn of a refund", |order, cause| order.learn_refund(&news, cause));
+            }
+            Message::News(News::Dispute(order, news)) => {
+                self.change(order, "learn of a dispute", |order, cause| {
+                    order.learn_dispute(news, cause);
+                    Ok(StockChanges::default())
+                });
+            }
+        }
+    }
+
+    /// What the provider says when it is asked for that.
+    fn ask(&mut self, order: usize, step: Step) {
+        let answers = match step {
+            Step::Refund(refund, payment) => match self.provider.refund(&refund, &payment, &mut self.dice) {
+                Some(news) => vec![Message::News(News::Refund(order, news))],
+                None => vec![Message::Refused(order, refund.id)],
+            },
+            Step::Capture(payment, amount) => {
+                let answer = self.provider.capture(&payment.provider_id, amount);
+                vec![Message::News(News::Payment(order, answer))]
+            }
+            Step::Cancel(payment) => {
+                let answer = self.provider.cancel(&payment.provider_id);
+                vec![Message::News(News::Payment(order, answer))]
+            }
+            Step::Settle(payment) => {
+                let id = &payment.provider_id;
+                let answer = match self.provider.read(id) {
+                    Intent { state: IntentState::Unconfirmed, .. } => self.provider.cancel(id),
+                    answer => answer,
+                };
+                vec![Message::News(News::Payment(order, answer))]
+            }
+            Step::Follow(_, payment) => {
+                let all = self.provider.refunds_of(&payment).into_iter();
+                all.map(|news| Message::News(News::Refund(order, news))).collect()
+            }
+        };
+        self.messages.extend(answers);
+    }
+
+    /// Changes an order as the store does, all or nothing, and holds the change against the tables.
+    fn change(
+        &mut self,
+        place: usize,
+        what: &str,
+        change: impl FnOnce(&mut Order, &Cause) -> Result<StockChanges, Refusal>,
+    ) -> bool {
+        let mut after = self.orders[place].order.clone();
+        let cause = self.cause(if what.starts_with("learn") { By::Provider } else { By::Schedule });
+        let stocks = match change(&mut after, &cause) {
+            Ok(stocks) => stocks,
+            Err(Refusal::Illegal(why)) => panic!("{what} is illegal ({why}) for {after:#?}"),
+            Err(refusal) => {
+                self.tell(|| format!("{what} {place}: {refusal:?}"));
+                return false;
+            }
+        };
+        let before = &self.orders[place].order;
+        if *before == after {
+            assert!(stocks.is_empty(), "{what} moves stock, and changes nothing else: {after:#?}");
+            return true;
+        }
+        check_move(before, &after, what);
+        self.tell(|| {
+            let (payment, fulfilment) = (after.payment_status, after.fulfilment_status);
+            format!("{what} {place}: {:?} {payment:?} {fulfilment:?}, {stocks:?}", after.status)
+        });
+        let is_closed = before.status == OrderStatus::Open && after.status != OrderStatus::Open;
+        self.orders[place].order = after;
+        self.orders[place].version += 1;
+        self.move_stocks(&stocks);
+        if is_closed {
+            self.check_closing(place);
+        }
+        true
+    }
+
+    /// I9: nobody can be charged any more for an order that gives its stock back.
+    fn check_closing(&self, place: usize) {
+        for payment in &self.orders[place].order.payments {
+            let intent = &self.provider.intents[self.provider.place(&payment.provider_id)];
+            assert!(intent.is_over(), "closed, though {:?}", intent.said());
+        }
+    }
+
+    fn move_stocks(&mut self, changes: &StockChanges) {
+        for change in changes.iter() {
+            let place = self.catalogue.iter().position(|product| product.id == change.product_id);
+            let stock = &mut self.stocks[place.expect("a product")];
+            stock.on_hand += change.on_hand;
+            stock.reserved += change.reserved;
+            stock.available += change.available;
+        }
+    }
+
+    /// What must be true at any time.
+    fn check(&self) {
+        for (product, stock) in self.catalogue.iter().zip(&self.stocks) {
+            let Stock { opening, on_hand, reserved, available } = *stock;
+            let lines = || {
+                let all = self.orders.iter().flat_map(|stored| &stored.order.lines);
+                all.filter(|line| line.product_id == product.id)
+            };
+            assert!(
+                available >= 0 && reserved >= 0 && available + reserved == on_hand,
+                "I1: {available} {reserved}"
+            );
+            let gone: i64 = lines().map(|line| line.fulfilled - line.restocked).sum();
+            assert_eq!(on_hand, opening - gone, "I1: on hand is the sum of what moved");
+            let claimed: i64 = lines().map(Line::open).sum();
+            assert_eq!(reserved, claimed, "I2: reserved is what open orders claim");
+        }
+        for (place, Stored { order, .. }) in self.orders.iter().enumerate() {
+            let is_sound = |line: &Line| line.open() >= 0 && (0..=line.fulfilled).contains(&line.restocked);
+            assert!(order.lines.iter().all(is_sound), "{:?}", order.lines);
+            let claims = order.lines.iter().any(|line| line.open() > 0);
+            assert!(order.status == OrderStatus::Open || !claims, "I11: {:?} with a claim", order.status);
+            let waits = order.cancelling || order.expires_at.is_some();
+            assert!(order.status == OrderStatus::Open || !waits, "{:?}, and waits for more", order.status);
+            let charged =
+                self.provider.intents.iter().filter(|intent| intent.order == place && intent.is_charged());
+            assert!(charged.count() <= 1, "I7: charged twice");
+            for payment in &order.payments {
+                let (captured, refunded) = (payment.captured.amount(), payment.refunded.amount());
+                let intent = self.provider.place(&payment.provider_id);
+                let taken = self.provider.intents[intent].captured();
+                assert!(captured == 0 || captured == taken, "I7: {captured} is said, {taken} taken");
+                assert!((0..=captured).contains(&refunded), "{refunded} of {captured} went back");
+            }
+        }
+    }
+
+    /// The network recovers, everybody goes home, and time passes until nothing is left to be done.
+    fn come_to_rest(&mut self) {
+        for _ in 0..200 {
+            self.messages.extend(self.provider.news.drain(..).map(Message::News));
+            while !self.messages.is_empty() {
+                let message = self.messages.remove(0);
+                self.deliver(message);
+                self.check();
+                self.messages.extend(self.provider.news.drain(..).map(Message::News));
+            }
+            let due = self
+                .orders
+                .iter()
+                .filter_map(|stored| stored.order.due())
+                .map(|(_, at)| at.as_millis())
+                .min();
+            let Some(due) = due else { return self.check_rest() };
+            self.now = due.max(self.now + 6 * 60 * 60 * SECOND);
+            self.provider.grow_old(&mut self.dice, self.now);
+            self.look_after_due_ones();
+            self.check();
+        }
+        let orders: Vec<_> =
+            self.orders.iter().map(|stored| &stored.order).filter(|o| o.due().is_some()).collect();
+        panic!("it never comes to rest: {orders:#?}");
+    }
+
+    /// What must be true once nothing is on its way.
+    fn check_rest(&self) {
+        for (place, Stored { order, .. }) in self.orders.iter().enumerate() {
+            for (intent, paying) in self.provider.intents.iter().enumerate().filter(|(_, i)| i.order == place)
+            {
+                let payment = order.payments.iter().find(|payment| payment.provider_id == paying.id);
+                let said = payment.map_or((0, 0), |p| (p.captured.amount(), p.refunded.amount()));
+                let done = (paying.captured(), self.provider.refunded(intent));
+                assert_eq!(said, done, "I7, I8: captured and refunded, in {order:#?}");
+                let live = payment.is_some_and(|payment| payment.status.is_live());
+                assert!(
+                    !live && (payment.is_none() || paying.is_over()),
+                    "I8: {:?} in {order:#?}",
+                    paying.said()
+                );
+            }
+            self.check_paid(order);
+        }
+    }
+
+    /// I8: the shop keeps money only of an order that is paid, or says that it could not give it back.
+    fn check_paid(&self, order: &Order) {
+        use PaymentStatus::{Paid, PartiallyRefunded, Refunded, Unpaid, Voided};
+        let captured: i64 = order.payments.iter().map(|payment| payment.captured.amount()).sum();
+        let refunded: i64 = order.payments.iter().map(|payment| payment.refunded.amount()).sum();
+        let expected: &[PaymentStatus] = match (captured, refunded) {
+            (0, _) => &[Unpaid, Voided],
+            (_, 0) => &[Paid],
+            _ if captured == refunded => &[Refunded],
+            _ => &[PartiallyRefunded],
+        };
+        assert!(expected.contains(&order.payment_status), "{expected:?} in {order:#?}");
+        let has = |kind| order.timeline.iter().any(|entry| entry.r#type == kind);
+        let given_up = has(Kind::RefundFailed);
+        match order.status {
+            OrderStatus::Expired => {
+                assert!(captured == refunded || given_up, "I11: paid, and expired: {order:#?}")
+            }
+            // Where nobody cancelled, the staff has released all of it and chosen what goes back.
+            OrderStatus::Cancelled if has(Kind::CancellationStarted) => {
+                assert!(captured == refunded || given_up, "I8: money is kept: {order:#?}");
+            }
+            OrderStatus::Completed => assert!(captured > 0, "I8: shipped for nothing: {order:#?}"),
+            OrderStatus::Open => {
+                assert!(!order.cancelling && order.expires_at.is_none(), "open: {order:#?}");
+                assert!(self.can_go_on(order), "nothing can be done with it: {order:#?}");
+            }
+            OrderStatus::Cancelled => {}
+        }
+    }
+
+    /// Whether the shop can still do something with it.
+    fn can_go_on(&self, order: &Order) -> bool {
+        let (cause, id) = (self.cause(By::Schedule), Timestamp::from_millis(self.now));
+        let refund = NewRefund { amount: None, reason: None, restock: Vec::new(), release: Vec::new() };
+        let fulfilment = input::read(json!({}), NewFulfilment::read).expect("a valid fulfilment");
+        order.clone().begin_cancellation(&cause).is_ok()
+            || order.clone().begin_refund(Id::new(id, 0), refund, &cause).is_ok()
+            || order.clone().fulfil(Id::new(id, 0), fulfilment, &cause).is_ok()
+    }
+
+    /// Some pieces of some lines, most often as many as there are.
+    fn picks(&mut self, place: usize, most: impl Fn(&Line) -> i64) -> Vec<Pick> {
+        let mut picks = Vec::new();
+        for line in &self.orders[place].order.lines {
+            let most = usize::try_from(most(line)).unwrap_or_default();
+            if self.dice.chance(40) && (most > 0 || self.dice.chance(10)) {
+                let quantity = 1 + self.dice.below(most) as i64;
+                picks.push(Pick { product_id: line.product_id, quantity });
+            }
+        }
+        picks
+    }
+
+    /// All of it, or a part.
+    fn some_of(&mut self, amount: i64) -> Option<i64> {
+        let most = usize::try_from(amount).unwrap_or_default();
+        let most = if self.dice.chance(50) { most } else { most.min(5) };
+        self.dice.chance(70).then(|| 1 + self.dice.below(most) as i64)
+    }
+
+    fn id<T: shared::domain::id::Entity>(&mut self) -> Id<T> {
+        Id::new(Timestamp::from_millis(self.now), self.dice.roll().into())
+    }
+
+    fn cause(&self, by: By) -> Cause {
+        Cause { by, at: Timestamp::from_millis(self.now), request_id: String::new(), trace_id: None }
+    }
+
+    fn tell(&self, what: impl FnOnce() -> String) {
+        if self.tells {
+            eprintln!("{} {}", Timestamp::from_millis(self.now), what());
+        }
+    }
+}
+
+/// I10: each change is one move on each axis, and none where the tables have none. What was told stays.
+fn check_move(before: &Order, after: &Order, what: &str) {
+    let moved =
+        |axis: &str, is_allowed: bool| assert!(is_allowed, "I10: {axis}, by {what}: {before:#?} {after:#?}");
+    let (b, a) = (before, after);
+    moved("order", b.status == a.status || order_may_become(b.status).contains(&a.status));
+    moved(
+        "payment",
+        b.payment_status == a.payment_status
+            || payment_may_become(b.payment_status).contains(&a.payment_status),
+    );
+    // Shipped whole in one go is two moves.
+    let shipped = b.fulfilment_status == a.fulfilment_status
+        || fulfilment_may_become(b.fulfilment_status).contains(&a.fulfilment_status);
+    moved("fulfilment", shipped);
+    for (b, a) in b.payments.iter().zip(&a.payments) {
+        moved(
+            "a payment",
+            b.id == a.id && (b.status == a.status || status_may_become(b.status).contains(&a.status)),
+        );
+    }
+    moved("payments", b.payments.len() <= a.payments.len());
+    moved(
+        "timeline",
+        b.timeline.len() <= a.timeline.len() && b.timeline[..] == a.timeline[..b.timeline.len()],
+    );
+    let is_kept = |refund: &Refund| {
+        let now = after.refund(refund.id).map(|refund| refund.status);
+        now.is_some_and(|now| refund.status != RefundStatus::Failed || now == RefundStatus::Failed)
+    };
+    moved("a refund", b.refunds.iter().all(is_kept));
+    moved("total", (&b.id, b.total, b.lines.len()) == (&a.id, a.total, a.lines.len()));
+}
+
+fn product(place: usize, dice: &mut Dice, now: i64) -> Product {
+    let price = [1, 999, 4_990, Money::MAX_PRICE][dice.below(4)];
+    let new = json!({
+        "sku": format!("SKU-{place}"),
+        "name": "A thing",
+        "category": "things",
+        "price": {"amount": price, "currency": "EUR"},
+    });
+    let new = input::read(new, NewProduct::read).expect("a valid product");
+    let at = Timestamp::from_millis(now);
+    new.product(Id::new(at, dice.roll().into()), at)
+}

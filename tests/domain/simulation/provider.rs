@@ -1,0 +1,286 @@
+//! The payment provider of the simulation: what it did, and what it says of that. Its books are the judge.
+
+use local::dice::Dice;
+use shared::domain::{
+    id::Id,
+    money::Money,
+    payment::{
+        Capture, DisputeNews, Intent, IntentState, NextAction, Payment, Refund, RefundNews, RefundStatus,
+    },
+};
+
+/// An authorisation lapses after so many milliseconds.
+const LAPSES_AFTER: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// What a card does when it is charged.
+#[derive(Clone, Copy, Debug)]
+pub enum Card {
+    Good,
+    Declined,
+    AsksItsOwner,
+    TakesTime,
+}
+
+/// News for an order, by its place.
+#[derive(Clone, Debug)]
+pub enum News {
+    Payment(usize, Intent),
+    Refund(usize, RefundNews),
+    Dispute(usize, DisputeNews),
+}
+
+#[derive(Default)]
+pub struct Provider {
+    pub intents: Vec<Paying>,
+    pub refunds: Vec<Returning>,
+    /// What the shop has not been told yet.
+    pub news: Vec<News>,
+    /// Refunds that were refused: they stay so, since their key is known.
+    refused: Vec<Id<Refund>>,
+}
+
+pub struct Paying {
+    pub order: usize,
+    pub id: String,
+    pub state: IntentState,
+    key: (usize, usize, Capture),
+    amount: i64,
+    /// What the one attempt to charge it was answered; each further one is answered the same.
+    answered: Option<IntentState>,
+    authorized_at: i64,
+    dispute: Option<DisputeNews>,
+}
+
+pub struct Returning {
+    pub refund_id: Id<Refund>,
+    pub intent: usize,
+    pub amount: i64,
+    pub status: RefundStatus,
+    /// What the shop was answered; it is answered the same, if it asks again.
+    answered: RefundStatus,
+}
+
+impl Paying {
+    fn charge(&mut self, now: i64) {
+        (self.state, self.authorized_at) = match self.key.2 {
+            Capture::Automatic => (IntentState::Captured(self.amount), now),
+            Capture::Manual => (IntentState::Authorized, now),
+        };
+    }
+
+    pub fn captured(&self) -> i64 {
+        if let IntentState::Captured(amount) = self.state { amount } else { 0 }
+    }
+
+    /// Whether money is taken, or held.
+    pub fn is_charged(&self) -> bool {
+        matches!(self.state, IntentState::Captured(_) | IntentState::Authorized)
+    }
+
+    /// Whether it can't come to a charge any more.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, IntentState::Captured(_) | IntentState::Cancelled | IntentState::Declined(_))
+    }
+
+    pub fn said(&self) -> Intent {
+        Intent { id: self.id.clone(), state: self.state.clone() }
+    }
+}
+
+impl Returning {
+    fn said(&self, place: usize, status: RefundStatus) -> RefundNews {
+        RefundNews { refund_id: Some(self.refund_id), provider_id: format!("re_{place}"), status }
+    }
+}
+
+impl Provider {
+    /// Makes an intent, or gives the one that was made with the same key.
+    pub fn create(&mut self, order: usize, attempt: usize, capture: Capture, amount: Money) -> String {
+        let key = (order, attempt, capture);
+        if let Some(made) = self.intents.iter().find(|made| made.key == key) {
+            return made.id.clone();
+        }
+        let id = format!("pi_{}", self.intents.len());
+        self.intents.push(Paying {
+            order,
+            id: id.clone(),
+            state: IntentState::Unconfirmed,
+            key,
+            amount: amount.amount(),
+            answered: None,
+            authorized_at: 0,
+            dispute: None,
+        });
+        id
+    }
+
+    pub fn place(&self, id: &str) -> usize {
+        self.intents.iter().position(|intent| intent.id == id).expect("an intent of this provider")
+    }
+
+    pub fn read(&self, id: &str) -> Intent {
+        self.intents[self.place(id)].said()
+    }
+
+    /// Charges, unless that was tried before.
+    pub fn confirm(&mut self, id: &str, card: Card, now: i64) -> Intent {
+        let place = self.place(id);
+        let intent = &mut self.intents[place];
+        if let Some(answered) = intent.answered.clone() {
+            return Intent { id: id.to_owned(), state: answered };
+        }
+        if intent.state == IntentState::Unconfirmed {
+            match card {
+                Card::Good => intent.charge(now),
+                Card::Declined => intent.state = IntentState::Declined("generic_decline".to_owned()),
+                Card::AsksItsOwner => {
+                    let url = format!("https://bank.example/{id}");
+                    intent.state = IntentState::RequiresAction(Some(NextAction::RedirectToUrl { url }));
+                }
+                Card::TakesTime => intent.state = IntentState::Processing,
+            }
+            intent.answered = Some(intent.state.clone());
+            self.tell(place);
+        }
+        self.read(id)
+    }
+
+    /// Takes what is held. Where nothing is, it is read what became of it.
+    pub fn capture(&mut self, id: &str, amount: Money) -> Intent {
+        let place = self.place(id);
+        if self.intents[place].state == IntentState::Authorized {
+            self.intents[place].state = IntentState::Captured(amount.amount());
+            self.tell(place);
+        }
+        self.read(id)
+    }
+
+    /// Calls it off. Where that is too late, it is read what became of it.
+    pub fn cancel(&mut self, id: &str) -> Intent {
+        let place = self.place(id);
+        if !matches!(self.intents[place].state, IntentState::Captured(_) | IntentState::Cancelled) {
+            self.intents[place].state = IntentState::Cancelled;
+            self.tell(place);
+        }
+        self.read(id)
+    }
+
+    /// Gives money back, or refuses to.
+    pub fn refund(&mut self, refund: &Refund, payment: &Payment, dice: &mut Dice) -> Option<RefundNews> {
+        if let Some(place) = self.refunds.iter().position(|made| made.refund_id == refund.id) {
+            let made = &self.refunds[place];
+            return Some(made.said(place, made.answered));
+        }
+        let intent = self.place(&payment.provider_id);
+        let charge = &self.intents[intent];
+        let disputed = matches!(charge.dispute, Some(DisputeNews::Opened | DisputeNews::Lost));
+        let too_much = refund.amount.amount() > charge.captured() - self.refunded(intent);
+        if disputed || too_much || self.refused.contains(&refund.id) {
+            self.refused.push(refund.id);
+            return None;
+        }
+        let status = if dice.chance(30) { RefundStatus::Pending } else { RefundStatus::Succeeded };
+        let amount = refund.amount.amount();
+        let place = self.refunds.len();
+        self.refunds.push(Returning { refund_id: refund.id, intent, amount, status, answered: status });
+        self.tell_of_refund(place);
+        Some(self.refunds[place].said(place, status))
+    }
+
+    /// All refunds of a payment, as they stand.
+    pub fn refunds_of(&self, payment: &Payment) -> Vec<RefundNews> {
+        let intent = self.place(&payment.provider_id);
+        let all = self.refunds.iter().enumerate().filter(|(_, refund)| refund.intent == intent);
+        all.map(|(place, refund)| refund.said(place, refund.status)).collect()
+    }
+
+    /// What went back, or is on its way.
+    pub fn refunded(&self, intent: usize) -> i64 {
+        let made = self.refunds.iter().filter(|refund| refund.intent == intent);
+        made.filter(|refund| refund.status != RefundStatus::Failed).map(|refund| refund.amount).sum()
+    }
+
+    /// Something that the shop has no part in: a customer proves to be the card's owner, or a bank makes up its mind.
+    pub fn happen(&mut self, dice: &mut Dice, now: i64) {
+        if dice.chance(50) && !self.refunds.is_empty() {
+            let place = dice.below(self.refunds.len());
+            let refund = &mut self.refunds[place];
+            match refund.status {
+                RefundStatus::Pending if dice.chance(60) => refund.status = RefundStatus::Succeeded,
+                RefundStatus::Pending | RefundStatus::Succeeded if dice.chance(30) => {
+                    refund.status = RefundStatus::Failed;
+                }
+                _ => return,
+            }
+            self.tell_of_refund(place);
+        } else if !self.intents.is_empty() {
+            let place = dice.below(self.intents.len());
+            let refunded = self.refunded(place);
+            let intent = &mut self.intents[place];
+            match (&intent.state, intent.dispute) {
+                (IntentState::RequiresAction(_) | IntentState::Processing, _) => {
+                    self.decide(place, dice.chance(60), now);
+                }
+                (IntentState::Authorized, _) if dice.chance(10) => {
+                    intent.state = IntentState::Cancelled;
+                    self.tell(place);
+                }
+                (IntentState::Captured(all), None) if *all > refunded && dice.chance(15) => {
+                    self.dispute(place, DisputeNews::Opened);
+                }
+                (IntentState::Captured(_), Some(DisputeNews::Opened)) => {
+                    let won = dice.chance(50);
+                    self.dispute(place, if won { DisputeNews::Won } else { DisputeNews::Lost });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Time passes: banks that think come to an end, and what was held for long is free again. Customers stay away.
+    pub fn grow_old(&mut self, dice: &mut Dice, now: i64) {
+        for place in 0..self.intents.len() {
+            let intent = &mut self.intents[place];
+            if intent.state == IntentState::Processing {
+                self.decide(place, dice.chance(60), now);
+            } else if intent.state == IntentState::Authorized && intent.authorized_at + LAPSES_AFTER <= now {
+                intent.state = IntentState::Cancelled;
+                self.tell(place);
+            }
+        }
+        for place in 0..self.refunds.len() {
+            if self.refunds[place].status == RefundStatus::Pending {
+                let failed = dice.chance(20);
+                self.refunds[place].status =
+                    if failed { RefundStatus::Failed } else { RefundStatus::Succeeded };
+                self.tell_of_refund(place);
+            }
+        }
+    }
+
+    fn decide(&mut self, place: usize, succeeds: bool, now: i64) {
+        let intent = &mut self.intents[place];
+        if succeeds {
+            intent.charge(now);
+        } else {
+            intent.state = IntentState::Declined("authentication_required".to_owned());
+        }
+        self.tell(place);
+    }
+
+    fn dispute(&mut self, place: usize, news: DisputeNews) {
+        self.intents[place].dispute = Some(news);
+        self.news.push(News::Dispute(self.intents[place].order, news));
+    }
+
+    fn tell(&mut self, place: usize) {
+        let intent = &self.intents[place];
+        self.news.push(News::Payment(intent.order, intent.said()));
+    }
+
+    fn tell_of_refund(&mut self, place: usize) {
+        let refund = &self.refunds[place];
+        let news = refund.said(place, refund.status);
+        self.news.push(News::Refund(self.intents[refund.intent].order, news));
+    }
+}
