@@ -72,14 +72,17 @@ impl Checkout {
         let by = OrderAccess::Own(by);
         // What the provider has said to the confirmation, which is sent only once.
         let mut confirmed: Option<Intent> = None;
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
             let (kept, id) = match self.orders.begin(&by, order, attempt).await? {
                 (_, Some(Earlier::Answered(answer))) => return Ok(Answered { answer, replayed: true }),
                 (kept, Some(Earlier::Begun(id))) => (kept, id.parse().map_err(|_| damaged())?),
-                (kept, None) => match self.begin_payment(&kept, new, id, attempt).await? {
-                    Saved::Done(kept) => (*kept, id),
-                    Saved::Replayed(answer) => return Ok(Answered { answer, replayed: true }),
-                    Saved::Overtaken => continue,
+                (kept, None) => match self.begin_payment(&kept, new, id, attempt).await {
+                    Ok(Saved::Done(kept)) => (*kept, id),
+                    Ok(Saved::Replayed(answer)) => return Ok(Answered { answer, replayed: true }),
+                    Ok(Saved::Overtaken) => continue,
+                    // Order and record may have been read on either side of a twin's commit: look again.
+                    Err(Error::Order(_)) if tried == 0 => continue,
+                    Err(error) => return Err(error),
                 },
             };
             let mut after = kept.order.clone();
@@ -228,13 +231,18 @@ impl Checkout {
         answer: impl Fn(&Order, &str) -> Result<Recorded, Error>,
     ) -> Result<Answered, Error> {
         let cause = attempt.cause();
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
             let (mut kept, what) = match self.orders.begin(by, order, attempt).await? {
                 (_, Some(Earlier::Answered(answer))) => return Ok(Answered { answer, replayed: true }),
                 (kept, Some(Earlier::Begun(what))) => (kept, what),
                 (kept, None) => {
                     let mut order = kept.order.clone();
-                    let (what, stocks) = begin(&mut order)?;
+                    let (what, stocks) = match begin(&mut order) {
+                        Ok(begun) => begun,
+                        // Order and record may have been read on either side of a twin's commit: look again.
+                        Err(_) if tried == 0 => continue,
+                        Err(refusal) => return Err(refusal.into()),
+                    };
                     // Where the provider need not be asked, it is done with this.
                     let done = order.next_step().is_none().then(|| answer(&order, &what)).transpose()?;
                     let record = match &done {

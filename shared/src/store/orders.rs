@@ -286,13 +286,18 @@ impl Orders {
         answer: impl Fn(&Order) -> Result<Recorded, Error>,
     ) -> Result<Answered, Error> {
         let cause = attempt.cause();
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
             let (kept, earlier) = self.begin(by, id, attempt).await?;
             if let Some(Earlier::Answered(answer)) = earlier {
                 return Ok(Answered { answer, replayed: true });
             }
             let mut order = kept.order.clone();
-            let stocks = change(&mut order)?;
+            let stocks = match change(&mut order) {
+                Ok(stocks) => stocks,
+                // Order and record may have been read on either side of a twin's commit: look again.
+                Err(Error::Order(_) | Error::Invalid(_)) if tried == 0 => continue,
+                Err(refusal) => return Err(refusal),
+            };
             let answer = answer(&order)?;
             let record = attempt.answered(answer.clone());
             match self.save(&kept, order, &stocks, Note::First(&record), cause).await? {
