@@ -9,8 +9,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    bench, blocklist, bus::Event, data, dice::Dice, function, journal, keys, log::say, mail::Mail, seed,
-    stripe, tidy, torture, up,
+    bench, blocklist, bus::Event, data, deploy, dice::Dice, function, journal, keys, log::say, mail::Mail,
+    seed, stripe, tidy, torture, up,
 };
 use serde::de::DeserializeOwned;
 use shared::auth;
@@ -54,6 +54,17 @@ enum Command {
     Ledger(LedgerView),
     /// Renew openapi.json and the routes in CargoLambda.toml, and name what in the repository does not fit together
     Tidy,
+    /// Deploy the shop to AWS: build all functions, lint the template, `sam deploy`
+    ///
+    /// Needs cargo-lambda with zig, Rust's library for the processor, sam, and credentials of AWS; says what is missing.
+    /// Prints each command before it runs it. docs/deploying.md tells what has to be done before and after the first time.
+    /// For example:
+    ///
+    ///     cargo shop deploy prod
+    ///     cargo shop deploy dev --parameter Architecture=x86_64 --dry-run
+    ///     cargo shop deploy prod --skip-build --parameter GradualDeployment=false -- --no-confirm-changeset
+    #[command(verbatim_doc_comment)]
+    Deploy(Deploy),
     /// Measure the functions as they are deployed: start, answers, memory, size
     ///
     /// Builds them with the release profile, a minute or more for each that has changed. Then it starts each one many
@@ -175,6 +186,24 @@ struct LedgerView {
 }
 
 #[derive(Args)]
+struct Deploy {
+    /// The environment, as samconfig.toml names it: dev, staging, prod
+    environment: String,
+    /// A parameter of the template, in the place of samconfig.toml's; may be repeated
+    #[arg(long = "parameter", value_name = "KEY=VALUE")]
+    parameters: Vec<String>,
+    /// Take the functions that were built before
+    #[arg(long)]
+    skip_build: bool,
+    /// Only print the commands
+    #[arg(long)]
+    dry_run: bool,
+    /// Further arguments of `sam deploy`
+    #[arg(last = true, value_name = "SAM ARGUMENTS")]
+    sam: Vec<String>,
+}
+
+#[derive(Args)]
 struct Bench {
     /// Only this function; may be repeated [default: all of them]
     #[arg(long = "function", value_name = "NAME")]
@@ -239,6 +268,7 @@ fn main() -> ExitCode {
         Command::Events(view) => show_events(&view),
         Command::Ledger(view) => show_ledger(&view),
         Command::Tidy => tidy(),
+        Command::Deploy(deploy) => deploy_to(&deploy),
         Command::Bench(bench) => measure(bench),
         Command::Torture(torture) => torment(&torture),
         Command::Seed { data_dir } => seed(&data_dir),
@@ -312,6 +342,12 @@ fn show_ledger(LedgerView { order, folder }: &LedgerView) -> Done {
     let ledger = stripe::read_ledger(&data::stripe(&folder.path()))?;
     let ledger = order.as_ref().map_or_else(|| ledger.clone(), |order| ledger.of(order));
     print!("{}", ledger.readable());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn deploy_to(Deploy { environment, parameters, skip_build, dry_run, sam }: &Deploy) -> Done {
+    let (skip_build, dry_run) = (*skip_build, *dry_run);
+    deploy::run(&deploy::Options { environment, parameters, sam, skip_build, dry_run })?;
     Ok(ExitCode::SUCCESS)
 }
 
