@@ -116,7 +116,7 @@ fn functions_have_just_the_rights_that_they_need() {
             "Resource: !GetAtt EventArchive.Arn",
         )
         .finds(
-            "EventsPublish has rights on OrdersTable, which none",
+            "MailSend has rights on OrdersTable, which none",
             template,
             "Stream: !GetAtt OrdersTable.StreamArn",
             "Stream: !GetAtt KeysTable.StreamArn",

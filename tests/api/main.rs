@@ -43,4 +43,5 @@ mod mail;
 mod mishaps;
 mod once;
 mod outages;
+mod prices;
 mod races;
