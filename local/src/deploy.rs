@@ -129,7 +129,7 @@ fn readable(command: &[String]) -> String {
 }
 
 /// The tools that are not there, each with where to get it.
-fn missing(root: &Path, options: &Options, target: &str) -> Vec<&'static str> {
+fn missing(root: &Path, options: &Options, target: &str) -> Vec<String> {
     let has = |command: &[&str]| output(root, command).is_some();
     let library = output(root, &["rustc", "--print", "target-libdir", "--target", target]);
     let has_target = library.is_some_and(|path| Path::new(path.trim()).is_dir());
@@ -139,12 +139,9 @@ fn missing(root: &Path, options: &Options, target: &str) -> Vec<&'static str> {
         (has(&["sam", "--version"]), "sam (pip install aws-sam-cli)"),
         (!builds || has(&["cargo", "lambda", "--version"]), "cargo-lambda (pip install cargo-lambda)"),
         (!builds || has_zig, "zig, which links for other processors (pip install ziglang)"),
-        (
-            !builds || has_target,
-            "Rust's library for that processor (rustup target add aarch64-unknown-linux-gnu)",
-        ),
+        (!builds || has_target, &format!("Rust's library for that processor (rustup target add {target})")),
     ];
-    tools.into_iter().filter(|(is_there, _)| !is_there).map(|(_, tool)| tool).collect()
+    tools.into_iter().filter(|(is_there, _)| !is_there).map(|(_, tool)| tool.to_owned()).collect()
 }
 
 /// What a command prints, if it can be run and succeeds.
