@@ -10,7 +10,7 @@ use crate::{
     domain::{
         cause::{By, Cause},
         id::Id,
-        order::{Order, OrderId, OrderStatus, Queue, Refusal, Step, StockChanges},
+        order::{Entry, Kind, Order, OrderId, OrderStatus, Queue, Refusal, Step, StockChanges},
         payment::{
             Intent, IntentState, NewCapture, NewPayment, NewRefund, Payment, Refund, RefundNews, Status,
         },
@@ -22,7 +22,7 @@ use crate::{
         idempotency::{Answered, Attempt, Earlier, Recorded},
         orders::{Cursor, GROUPS, Kept, Note, Orders, Saved, contended},
     },
-    telemetry::{self, Level},
+    telemetry::{self, Level, Metric},
 };
 
 /// How often an order is read again because it has changed under the hands of who would change it.
@@ -388,17 +388,18 @@ impl Checkout {
     /// # Errors
     /// Where the queue can't be read, or at least one order could not be worked off.
     pub async fn work_off(&self, queue: Queue, cause: &Cause) -> Result<(), Error> {
-        let mut failed = None;
+        let (mut failed, mut latest) = (None, 0);
         for group in 0..GROUPS {
             let mut after: Option<Cursor> = None;
             loop {
                 let (orders, next) = self.orders.due(queue, group, cause.at, after).await?;
-                for order in orders {
+                for (order, due_at) in orders {
                     let done = match queue {
                         Queue::Expiry => self.expire(order, cause).await,
-                        Queue::Doubt => self.settle(order, cause).await,
+                        Queue::Doubt | Queue::Unresolved => self.settle(order, cause).await,
                     };
                     if let Err(error) = done {
+                        latest = latest.max(cause.at.as_seconds() - due_at.as_seconds());
                         telemetry::event(Level::Warn, &format!("{order} has to wait"), &error::chain(&error));
                         failed = Some(error);
                     }
@@ -408,6 +409,11 @@ impl Checkout {
                     break;
                 }
             }
+        }
+        match queue {
+            Queue::Expiry => telemetry::gauge(Metric::OldestUnpaid, latest),
+            Queue::Doubt => {}
+            Queue::Unresolved => telemetry::gauge(Metric::PaymentsInDoubt, self.orders.unresolved().await?),
         }
         failed.map_or(Ok(()), Err)
     }
@@ -436,7 +442,11 @@ impl Checkout {
             }
             match self.orders.save(&kept, order, &stocks, Note::None, cause).await? {
                 Saved::Overtaken => {}
-                Saved::Done(_) | Saved::Replayed(_) => return Ok(()),
+                Saved::Done(saved) => {
+                    count_mismatches(&kept.order, &saved.order);
+                    return Ok(());
+                }
+                Saved::Replayed(_) => return Ok(()),
             }
         }
         Err(contended())
@@ -445,7 +455,7 @@ impl Checkout {
     /// Asks the provider about an order until nothing is in doubt, or nothing new comes.
     async fn settle(&self, id: OrderId, cause: &Cause) -> Result<(), Error> {
         let Some(mut kept) = self.orders.find(id).await? else { return Ok(()) };
-        if kept.order.due().is_none_or(|(queue, at)| queue != Queue::Doubt || at > cause.at) {
+        if kept.order.due().is_none_or(|(queue, at)| queue == Queue::Expiry || at > cause.at) {
             return Ok(());
         }
         // A step leads to the next one; more than a few of them are none of an order's life.
@@ -464,7 +474,12 @@ impl Checkout {
                 return self.orders.postpone(&kept, again(&kept.order, cause.at)).await;
             }
             kept = match self.orders.save(&kept, order, &stocks, Note::None, cause).await? {
-                Saved::Done(saved) => *saved,
+                Saved::Done(saved) => {
+                    if matches!(step, Step::Settle(_) | Step::Follow(..)) {
+                        count_mismatches(&kept.order, &saved.order);
+                    }
+                    *saved
+                }
                 Saved::Overtaken | Saved::Replayed(_) => match self.orders.find(id).await? {
                     Some(kept) => kept,
                     None => return Ok(()),
@@ -492,6 +507,25 @@ fn take_in(order: &mut Order, news: &News, cause: &Cause) -> Result<StockChanges
             Ok(StockChanges::default())
         }
         News::Nothing => Ok(StockChanges::default()),
+    }
+}
+
+/// Counts what the provider was found to have done, when it was asked, that neither an answer nor a webhook had told.
+fn count_mismatches(before: &Order, after: &Order) {
+    // What was not reserved is called off by the shop itself.
+    let reserved = |entry: &Entry| {
+        let payment = entry.payment_id.and_then(|id| before.payment(id));
+        payment.is_some_and(|payment| payment.status == Status::Authorized)
+    };
+    for entry in after.news_since(before) {
+        let found = match entry.r#type {
+            Kind::Authorized | Kind::Paid | Kind::PaymentFailed | Kind::RefundFailed => true,
+            Kind::PaymentVoided => reserved(entry),
+            _ => false,
+        };
+        if found {
+            telemetry::count(Metric::ReconciliationMismatches);
+        }
     }
 }
 
