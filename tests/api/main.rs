@@ -40,6 +40,7 @@ mod keys;
 mod limits;
 mod log;
 mod mail;
+mod metrics;
 mod mishaps;
 mod once;
 mod outages;
