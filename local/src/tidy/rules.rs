@@ -14,11 +14,13 @@ use super::{
     text::{between, calls, code, modules_used, names_after, pascal, table_rows, toml},
 };
 
+pub use super::metrics::metrics;
+
 /// A rule: what is wrong in a repository.
 pub type Rule = fn(&Repository) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 14] = [
+pub const ALL: [Rule; 15] = [
     generated_files,
     packages,
     dependencies,
@@ -26,6 +28,7 @@ pub const ALL: [Rule; 14] = [
     rights,
     triggers,
     operation,
+    metrics,
     contracts,
     contracts_match_code,
     references,
