@@ -9,6 +9,8 @@
 )]
 
 mod shop;
+#[path = "../used.rs"]
+mod used;
 
 mod health;
 mod inventory;
