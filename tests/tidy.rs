@@ -191,19 +191,14 @@ fn what_is_watched_is_emitted() {
         )
         .finds("watches AWS/ApiGatewy 5XXError by", template, "AWS/ApiGateway", "AWS/ApiGatewy")
         .finds(
-            "by [\"ApiName\", \"Method\", \"Resource\"], which nobody emits",
+            "by [\"ApiName\", \"Method\", \"Phase\", \"Resource\"], which nobody emits",
             template,
-            "- { Name: Stage, Value: v1 }\n",
-            "\n",
+            "{ Name: Stage, Value: v1 }",
+            "{ Name: Phase, Value: v1 }",
         )
         .finds("of the Stage v2, which", template, "{ Name: Stage, Value: v1 }", "{ Name: Stage, Value: v2 }")
         .finds("of the Method PATCH, which", template, method, "{ Name: Method, Value: PATCH }")
-        .finds(
-            "of the QueueName Parked.Arn, which",
-            template,
-            "!GetAtt MailSendParked.QueueName",
-            "!GetAtt Parked.Arn",
-        )
+        .finds("Parked.Arn, which the template does not have", template, "Parked.QueueName", "Parked.Arn")
         .finds(
             "of the FunctionName MailSent, which",
             template,
