@@ -9,6 +9,8 @@
 )]
 
 mod shop;
+#[path = "../used.rs"]
+mod used;
 
 mod health;
 mod inventory;
@@ -40,6 +42,7 @@ mod keys;
 mod limits;
 mod log;
 mod mail;
+mod metrics;
 mod mishaps;
 mod once;
 mod outages;

@@ -21,6 +21,7 @@ use crate::{
         Page,
         idempotency::{Answered, Outcome, Recorded},
     },
+    telemetry::{self, Metric},
 };
 
 /// What scripts of other origins may read besides the body.
@@ -206,7 +207,7 @@ impl Answer {
     pub fn unless_replayed(self, outcome: Outcome) -> Result<Self, Error> {
         match outcome {
             Outcome::Done => Ok(self),
-            Outcome::Replayed(first) => Self::of(first)?.header(REPLAYED, "true"),
+            Outcome::Replayed(first) => Self::again(first),
         }
     }
 
@@ -215,8 +216,13 @@ impl Answer {
     /// # Errors
     /// [`Error::Internal`] where the record is damaged.
     pub fn of_attempt(answered: Answered) -> Result<Self, Error> {
-        let answer = Self::of(answered.answer)?;
-        if answered.replayed { answer.header(REPLAYED, "true") } else { Ok(answer) }
+        if answered.replayed { Self::again(answered.answer) } else { Self::of(answered.answer) }
+    }
+
+    /// The answer that was recorded, marked as such.
+    fn again(recorded: Recorded) -> Result<Self, Error> {
+        telemetry::count(Metric::Replays);
+        Self::of(recorded)?.header(REPLAYED, "true")
     }
 
     fn of(recorded: Recorded) -> Result<Self, Error> {
