@@ -10,6 +10,7 @@
 
 mod shop;
 
+mod docs;
 mod health;
 mod inventory;
 mod products;
