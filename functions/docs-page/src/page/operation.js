@@ -66,12 +66,13 @@ function answerRow(status, response, operation) {
   const line = ([name, header]) => field(name, { example: header.example, ...plain(header.schema) }, { ...header, label: "always" });
   const own = headers.filter(([name]) => !common(name));
   const rest = headers.filter(([name]) => common(name));
-  const summary = [statusBadge(status), el("span", { class: "says" }, inline((response.description || "").split(/(?<=[.:])\s/)[0].replace(/:$/, "."))),
-    codes.length > 0 && codes.length < 5 && el("span", { class: "codes" }, codes.map((code) => el("code", null, code)))];
+  const [first, ...more] = (response.description || "").trim().split(/(?<=[.:])\s/);
+  const summary = [statusBadge(status), el("span", { class: "says" }, inline(first.replace(/:$/, " …"))),
+    codes.length > 0 && codes.length < 5 && el("span", { class: "codes" }, codes.map((code) => [el("code", null, code), " "]))];
   return lazy({ class: "answer" }, summary, () => {
     const shape = media && plain(media.schema);
     return [
-      markdown(response.description, 5),
+      more.length > 0 && markdown(response.description, 5),
       own.length > 0 && [el("h5", null, "Headers"), el("ul", { class: "fields" }, own.map(line))],
       shape && [el("h5", null, "Body ", el("code", null, type)), shape.name && shape.description && markdown(shape.description, 6),
         shape.properties || variants(shape).ways.length ? fields(shape) : [el("p", { class: "type" }, typeOf(shape)), constraints(shape), inside(shape)]],
@@ -110,13 +111,12 @@ function proposal({ name, in: place, example, schema }) {
   if (name === "Idempotency-Key") return uuid();
   if (name === "If-Match") return "*";
   const value = example ?? sample(schema) ?? "";
-  const [, kind] = (place === "path" && /^([a-z]+)_/.exec(value)) || [];
-  return String(seen.ids[kind] ?? value);
+  return String(place === "path" ? current(value) : value);
 }
 
 function tryOut(operation, form, types) {
   const command = panel("Request");
-  const refresh = () => command.set(curl(operation, form));
+  const refresh = () => command.set(...curl(operation, form));
   document.addEventListener("access", refresh);
   refresh();
   const outcome = el("div", { class: "outcome", role: "status" });
@@ -138,6 +138,7 @@ function inputs(operation, form, types, refresh) {
   const rows = form.parameters.map((parameter) => {
     // Answers since may have shown what it could be.
     if (parameter.in === "path") parameter.value = proposal(parameter);
+    if (parameter.name === "If-Match") parameter.value = seen.etags[request(operation, form).path] ?? "*";
     const control = choice(parameter);
     control.id = id(parameter.name);
     control.value = parameter.value;
@@ -169,16 +170,17 @@ function choice({ schema, required, example }) {
 }
 
 function bodyInputs(form, types, refresh, id) {
-  const text = el("textarea", { id: id("body"), spellcheck: "false", rows: Math.min(form.body.split("\n").length + 1, 18), input: () => { form.body = text.value; refresh(); } });
-  text.value = form.body;
-  const fill = (type, value) => {
-    form.type = type;
-    text.value = form.body = typed(type, value);
-    refresh();
-  };
+  const text = el("textarea", { id: id("body"), spellcheck: "false", input: () => { form.body = text.value; refresh(); } });
   const all = types.flatMap(([type, media]) => examplesOf(media).map(([name, value]) => ({ type, value, title: name })));
   const titles = all.map(({ type, title }) => [types.length > 1 && type, title].filter(Boolean).join(" · ") || type);
-  const select = all.length > 1 && el("select", { "aria-label": "Example", change: () => fill(all[select.value].type, all[select.value].value) },
+  const fill = ({ type, value }) => {
+    form.type = type;
+    text.value = form.body = typed(type, value);
+    text.rows = Math.min(form.body.split("\n").length + 1, 18);
+    refresh();
+  };
+  if (all.length) fill(all[0]);
+  const select = all.length > 1 && el("select", { "aria-label": "Example", change: () => fill(all[select.value]) },
     titles.map((title, index) => el("option", { value: index }, title)));
   return [el("label", { for: text.id }, "Body", form.type === FORM && el("span", { class: "hint" }, "a parameter a line")), select, text];
 }

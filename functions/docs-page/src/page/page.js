@@ -86,7 +86,7 @@ function menu(open) {
 }
 
 // Opens what the address names.
-function visit() {
+function visit(event) {
   const id = decodeURIComponent(location.hash.slice(1));
   const target = id && $(id);
   menu(false);
@@ -98,7 +98,7 @@ function visit() {
     target.open = true;
   }
   target.scrollIntoView();
-  (operation ? target.firstChild : target).focus({ preventScroll: true });
+  if (event) (operation ? target.firstChild : target).focus({ preventScroll: true });
   for (const { link } of operations.values()) link?.firstChild.removeAttribute("aria-current");
   operation?.link.firstChild.setAttribute("aria-current", "true");
 }
@@ -109,7 +109,7 @@ async function start() {
   // A second click on the same link goes there again.
   $("contents").addEventListener("click", (event) => {
     const link = event.target.closest("a");
-    if (link && link.hash === location.hash) visit();
+    if (link && link.hash === location.hash) visit(event);
   });
   window.addEventListener("hashchange", visit);
   window.addEventListener("beforeprint", () => {

@@ -108,7 +108,7 @@ function inside(schema) {
   const count = Object.keys(within.properties || {}).length || ways.length || (typeof within.additionalProperties === "object" ? 1 : 0);
   if (!count) return limits && [el("p", { class: "limits" }, "each:"), limits];
   const title = within.properties ? `${count} ${count === 1 ? "field" : "fields"}` : ways.length ? `${count} forms` : "entries";
-  return lazy({ class: "inside" }, `${within.name || "its"} ${title}`, () => fields(within));
+  return lazy({ class: "inside" }, within.name ? `${within.name}: ${title}` : title, () => fields(within));
 }
 
 // The fields of an object, or the forms that a value can have.

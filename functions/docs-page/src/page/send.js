@@ -40,8 +40,15 @@ function uuid() {
 
 const FORM = "application/x-www-form-urlencoded";
 
+// An id as answers have shown one of its kind, where they have.
+const current = (value) => (typeof value === "string" && seen.ids[/^([a-z]+)_[0-9a-z]{26,}$/.exec(value)?.[1]]) || value;
+
 // A body as it is typed: JSON, or a form with a parameter a line.
-const typed = (type, value) => (value === undefined ? "" : type === FORM ? Object.entries(value).map(([name, part]) => `${name}=${part}`).join("\n") : pretty(value));
+function typed(type, value) {
+  if (value === undefined) return "";
+  if (type === FORM) return Object.entries(value).map(([name, part]) => `${name}=${current(part)}`).join("\n");
+  return JSON.stringify(value, (_, part) => current(part), 2);
+}
 
 function sent(type, text) {
   if (type !== FORM) return text;
@@ -89,6 +96,8 @@ function curl(operation, form) {
   for (const [name, value] of Object.entries(headers)) {
     if (name !== "Content-Type" || ![FORM, "application/json"].includes(value)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
   }
-  if (body !== undefined) parts.push(`${form.type === "application/json" ? "--json" : "--data"} ${quoted(body)}`);
-  return [`curl ${quoted(base + path)}`, ...parts].join(" \\\n  ");
+  const next = " \\\n  ";
+  const command = [`curl ${quoted(base + path)}`, ...parts].join(next);
+  if (body === undefined) return [command];
+  return [command, next, form.type === "application/json" ? "--json '" : "--data '", ...coloured(quoted(body).slice(1))];
 }
