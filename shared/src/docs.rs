@@ -45,9 +45,11 @@ impl Document {
 
     /// The page: HTML with an empty style and an empty script, and what belongs into them.
     pub fn page(html: &str, style: &str, script: &str) -> Self {
-        let text = html
-            .replacen("<style>", &format!("<style>{style}"), 1)
-            .replacen("<script>", &format!("<script>{script}"), 1);
+        let text = html.replacen("<style>", &format!("<style>{style}"), 1).replacen(
+            "<script>",
+            &format!("<script>{script}"),
+            1,
+        );
         let policy = format!(
             "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; img-src data:; form-action 'none'; \
              base-uri 'none'; frame-ancestors 'none'",

@@ -24,7 +24,8 @@ const SCRIPT: &str = concat!(
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let open = async |_| Ok(Document::page(include_str!("page/page.html"), include_str!("page/page.css"), SCRIPT));
+    let open =
+        async |_| Ok(Document::page(include_str!("page/page.html"), include_str!("page/page.css"), SCRIPT));
     http::serve(env!("CARGO_PKG_NAME"), open, page).await
 }
 

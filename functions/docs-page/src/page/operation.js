@@ -143,7 +143,7 @@ function inputs(operation, form, types, refresh) {
     control.id = id(parameter.name);
     control.value = parameter.value;
     const change = () => { parameter.value = control.value; refresh(); };
-    control.addEventListener("input", change);
+    control.addEventListener(control.tagName === "SELECT" ? "change" : "input", change);
     const renew = parameter.name === "Idempotency-Key" && el("button", { type: "button", class: "quiet", click: () => { control.value = uuid(); change(); } }, "New key");
     return [el("label", { for: control.id }, el("code", null, parameter.name), parameter.required && el("span", { class: "required" }, "required")),
       el("div", { class: "row" }, control, renew)];
