@@ -11,10 +11,10 @@ use crate::{
 
 const STYLE: &str = "\
 :root { color-scheme: light dark }
-body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; padding: 2rem 1rem; max-width: 26rem }
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; padding: max(2rem, 10vh) 1rem 2rem; max-width: 26rem }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem }
 ul { padding-left: 1.25rem }
-label { display: block; font-weight: 600; margin-top: 1rem }
+label { display: block; font-weight: 600; margin: 1rem 0 .25rem }
 input { box-sizing: border-box; width: 100%; font: inherit; padding: .625rem; border: 1px solid GrayText; border-radius: .375rem; background: Field; color: FieldText }
 button { font: inherit; font-weight: 600; width: 100%; margin-top: 1rem; padding: .75rem; border: 1px solid #1d4ed8; border-radius: .375rem; background: #1d4ed8; color: #fff; cursor: pointer }
 button[value=deny] { background: transparent; color: inherit; border-color: GrayText }

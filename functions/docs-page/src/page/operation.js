@@ -11,7 +11,12 @@ function operationCard(operation) {
     badge(operation.method),
     el("span", { class: "title" }, operation.summary, operation.deprecated && el("span", { class: "deprecated" }, "deprecated")),
     el("code", { class: "path" }, breakable(operation.path)));
-  return lazy({ class: "operation", id: operation.operationId }, title, () => operationBody(operation));
+  const card = lazy({ class: "operation", id: operation.operationId }, title, () => operationBody(operation));
+  card.firstChild.addEventListener("click", () => {
+    if (!card.open) history.replaceState(null, "", `#${operation.operationId}`);
+    mark(operation);
+  });
+  return card;
 }
 
 function operationBody(operation) {
@@ -34,8 +39,7 @@ function operationBody(operation) {
       places.map(([place, title]) => {
         const of = form.parameters.filter((parameter) => parameter.in === place);
         return of.length > 0 && [el("h4", null, title), el("ul", { class: "fields" }, of.map((parameter) => {
-          const example = parameter.example ?? examplesOf({ examples: parameter.examples || {}, schema: {} })[0]?.[1];
-          return field(parameter.name, { example, ...parameter.schema }, parameter);
+          return field(parameter.name, withExample(parameter), parameter);
         }))];
       }),
       types.length > 0 && requestBody(body, types),
@@ -63,7 +67,7 @@ function answerRow(status, response, operation) {
   const codes = media ? codesOf(media.schema) : [];
   const common = (name) => Object.values(operation.responses).every((other) => name in (resolve(other).headers || {}));
   const headers = Object.entries(response.headers || {}).map(([name, header]) => [name, resolve(header)]);
-  const line = ([name, header]) => field(name, { example: header.example, ...plain(header.schema) }, { ...header, label: "always" });
+  const line = ([name, header]) => field(name, withExample(header), { ...header, label: "always" });
   const own = headers.filter(([name]) => !common(name));
   const rest = headers.filter(([name]) => common(name));
   const [first, ...more] = (response.description || "").trim().split(/(?<=[.:])\s/);
@@ -107,10 +111,11 @@ function examples(operation) {
 }
 
 // What a parameter is set to before anybody does: what answers have shown, or else its example.
-function proposal({ name, in: place, example, schema }) {
+function proposal(parameter) {
+  const { name, in: place } = parameter;
   if (name === "Idempotency-Key") return uuid();
   if (name === "If-Match") return "*";
-  const value = example ?? sample(schema) ?? "";
+  const value = sample(withExample(parameter)) ?? "";
   return String(place === "path" ? current(value) : value);
 }
 

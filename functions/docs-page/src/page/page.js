@@ -76,6 +76,7 @@ function watchSearch(about, start, groups) {
       menu(true);
       search.focus();
     }
+    if (event.key === "Escape") menu(false);
   });
 }
 
@@ -97,10 +98,18 @@ function visit(event) {
     target.fill();
     target.open = true;
   }
+  mark(operation);
   target.scrollIntoView();
   if (event) (operation ? target.firstChild : target).focus({ preventScroll: true });
-  for (const { link } of operations.values()) link?.firstChild.removeAttribute("aria-current");
-  operation?.link.firstChild.setAttribute("aria-current", "true");
+}
+
+// Shows in the contents which operation is being read.
+function mark(current) {
+  for (const operation of operations.values()) {
+    if (operation === current) operation.link.firstChild.setAttribute("aria-current", "true");
+    else operation.link.firstChild.removeAttribute("aria-current");
+  }
+  current?.link.scrollIntoView({ block: "nearest" });
 }
 
 async function start() {

@@ -143,6 +143,13 @@ function examplesOf(described) {
   return made === undefined ? [] : [["", made]];
 }
 
+// The schema of a parameter or a header, with the example that stands beside it.
+function withExample({ schema, example, examples }) {
+  const [first] = Object.values(examples || {});
+  const shown = example ?? (first && lookUpExample(first).value);
+  return shown === undefined ? plain(schema) : { ...plain(schema), example: shown };
+}
+
 const lookUpExample = (example) => (example.$ref ? lookUp(example.$ref) : example);
 
 function sample(schema, depth = 0) {

@@ -12,6 +12,14 @@ function remember(value) {
   Object.values(value).reverse().forEach(remember);
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 // Sends a request, and gives what came of it, whatever that is.
 async function send(method, path, headers, body) {
   const started = performance.now();
@@ -23,7 +31,7 @@ async function send(method, path, headers, body) {
     const duration = performance.now() - started;
     const answer = { status: response.status, reason: response.statusText, headers: [...response.headers], text, duration };
     if (response.type === "opaqueredirect") answer.fault = "The shop answered with a redirect, which browsers keep from scripts.";
-    if (/json/.test(response.headers.get("content-type"))) answer.json = JSON.parse(text);
+    if (/json/.test(response.headers.get("content-type"))) answer.json = parsed(text);
     remember(answer.json);
     const etag = response.headers.get("etag");
     if (etag) seen.etags[path] = etag;
