@@ -77,7 +77,7 @@ function accessOf(operation) {
     line.replaceChildren(...[
       el("span", { class: open ? "tag open" : "tag" }, open ? "Public" : "Access token"),
       scopes.length ? el("span", null, open ? "more with the scope " : "with the scope ", named) : undefined,
-      ways.some((way) => way.client) ? el("span", null, "a client with a secret: HTTP Basic") : undefined,
+      ways.some((way) => way.client) ? el("span", null, "or a client, by HTTP Basic") : undefined,
       ways.some((way) => way.apiKey) ? el("span", null, "and an API key, where it is deployed") : undefined,
       lacking && !open ? el("strong", { class: "fault" }, "Your token lacks it.") : undefined,
     ].filter(Boolean));

@@ -66,7 +66,7 @@ function range(least, most, unit = "") {
 
 // What a value must be besides its type.
 function constraints(schema) {
-  const code = (value) => el("code", null, typeof value === "string" ? value : JSON.stringify(value));
+  const code = (value) => el("code", null, typeof value === "string" && value ? value : JSON.stringify(value));
   const texts = [
     schema.format,
     range(schema.minimum, schema.maximum),

@@ -104,8 +104,9 @@ function curl(operation, form) {
   for (const [name, value] of Object.entries(headers)) {
     if (name !== "Content-Type" || ![FORM, "application/json"].includes(value)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
   }
+  if (body !== undefined && form.type === FORM) parts.push(...body.split("&").map((pair) => `-d ${quoted(pair)}`));
   const next = " \\\n  ";
   const command = [`curl ${quoted(base + path)}`, ...parts].join(next);
-  if (body === undefined) return [command];
-  return [command, next, form.type === "application/json" ? "--json '" : "--data '", ...coloured(quoted(body).slice(1))];
+  if (body === undefined || form.type === FORM) return [command];
+  return [command, next, form.type === "application/json" ? "--json '" : "-d '", ...coloured(quoted(body).slice(1))];
 }
