@@ -5,10 +5,12 @@ import json
 import pathlib
 import sys
 import tempfile
+import traceback
 import urllib.parse
 import urllib.request
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -52,8 +54,8 @@ class Browser:
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
-    def wait(self, what, seconds=30):
-        return WebDriverWait(self.driver, seconds).until(lambda _: what())
+    def wait(self, what):
+        return WebDriverWait(self.driver, 30).until(lambda _: what())
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -236,8 +238,11 @@ def who_logs_in_can_order(browser):
 
     try_out(browser, "orders-create")
     body = browser.find("[id='orders-create.body']")
+    with urllib.request.urlopen(f"{URL}/v1/products?in_stock=true&limit=1") as answer:
+        product = json.load(answer)["items"][0]["id"]
     order = json.loads(body.get_attribute("value"))
     order.pop("expected_total", None)
+    order["items"] = [{"product_id": product, "quantity": 1}]
     browser.run("arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", body, json.dumps(order))
     first = send(browser, "orders-create")
     expect(first[0] == "201", f"orders-create: {first}")
@@ -311,3 +316,6 @@ try:
     main()
 except AssertionError as failed:
     sys.exit(f"failed: {failed}")
+except TimeoutException as waited:
+    line = traceback.extract_tb(waited.__traceback__)[2].line
+    sys.exit(f"failed: the page was waited for in vain: {line}")

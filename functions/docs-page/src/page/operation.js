@@ -116,7 +116,8 @@ function proposal(parameter) {
   if (name === "Idempotency-Key") return uuid();
   if (name === "If-Match") return "*";
   const value = sample(withExample(parameter)) ?? "";
-  return String(place === "path" ? current(value) : value);
+  const [, kind] = (place === "path" && /^([a-z]+)_/.exec(value)) || [];
+  return String(seen.ids[kind] ?? value);
 }
 
 function tryOut(operation, form, types) {

@@ -48,14 +48,11 @@ function uuid() {
 
 const FORM = "application/x-www-form-urlencoded";
 
-// An id as answers have shown one of its kind, where they have.
-const current = (value) => (typeof value === "string" && seen.ids[/^([a-z]+)_[0-9a-z]{26,}$/.exec(value)?.[1]]) || value;
-
 // A body as it is typed: JSON, or a form with a parameter a line.
 function typed(type, value) {
   if (value === undefined) return "";
-  if (type === FORM) return Object.entries(value).map(([name, part]) => `${name}=${current(part)}`).join("\n");
-  return JSON.stringify(value, (_, part) => current(part), 2);
+  if (type === FORM) return Object.entries(value).map(([name, part]) => `${name}=${part}`).join("\n");
+  return pretty(value);
 }
 
 function sent(type, text) {
