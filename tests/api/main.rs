@@ -12,6 +12,7 @@ mod shop;
 #[path = "../used.rs"]
 mod used;
 
+mod docs;
 mod health;
 mod inventory;
 mod products;

@@ -15,8 +15,9 @@ use serde::Serialize;
 
 use super::{Request, Style, cursor, problem};
 use crate::{
+    docs::Document,
     error::Error,
-    oauth::Html,
+    html::Html,
     store::{
         Page,
         idempotency::{Answered, Outcome, Recorded},
@@ -84,6 +85,20 @@ impl Answer {
     /// [`Error::Internal`] where it can't stand in a header.
     pub fn see_other(location: &str) -> Result<Self, Error> {
         Self::bare(StatusCode::SEE_OTHER).at(location)
+    }
+
+    /// 200 with a document.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where its policy can't stand in a header.
+    pub fn document(document: &Document) -> Result<Self, Error> {
+        let mut answer = Self::bare(StatusCode::OK).version(&document.version)?;
+        answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static(document.media_type));
+        answer.body.clone_from(&document.text);
+        match &document.policy {
+            Some(policy) => answer.header(CONTENT_SECURITY_POLICY, policy),
+            None => Ok(answer),
+        }
     }
 
     /// A page, for a person.
