@@ -224,6 +224,101 @@ fn the_stack_stays_below_the_limit_of_resources() {
 }
 
 #[test]
+fn what_is_watched_is_emitted() {
+    let template = "template.yaml";
+    let method = "{ Name: Method, Value: GET }";
+    let rule = holds(rules::metrics)
+        .finds(
+            "watches AWS/ApiGateway 5XXErrors by",
+            template,
+            "MetricName: 5XXError",
+            "MetricName: 5XXErrors",
+        )
+        .finds("watches AWS/ApiGatewy 5XXError by", template, "AWS/ApiGateway", "AWS/ApiGatewy")
+        .finds(
+            "by [\"ApiName\", \"Method\", \"Phase\", \"Resource\"], which nobody emits",
+            template,
+            "{ Name: Stage, Value: v1 }",
+            "{ Name: Phase, Value: v1 }",
+        )
+        .finds("of the Stage v2, which", template, "{ Name: Stage, Value: v1 }", "{ Name: Stage, Value: v2 }")
+        .finds("of the Method PATCH, which", template, method, "{ Name: Method, Value: PATCH }")
+        .finds("Parked.Arn, which the template does not have", template, "Parked.QueueName", "Parked.Arn")
+        .finds(
+            "of the FunctionName MailSent, which",
+            template,
+            "Value: !Ref MailSend }",
+            "Value: !Ref MailSent }",
+        )
+        .finds("of the Resource ${MailSend}:lively", template, "${MailSend}:live", "${MailSend}:lively");
+
+    // The functions' own, on alarms and on a dashboard.
+    let watched = |alarm: &str, metrics: &str| {
+        let mut files = rule.files.clone();
+        let resources = format!(
+            "Resources:\n  Own:\n    Type: AWS::CloudWatch::Alarm\n    Properties: {alarm}\n  Board:\n    Type: \
+             AWS::CloudWatch::Dashboard\n    Properties:\n      DashboardBody: !Sub |\n        \
+             {{\"widgets\": [{{\"properties\": {{\"metrics\": [{metrics}]}}}}]}}\n"
+        );
+        let text = files.get_mut(template).unwrap();
+        *text = text.replacen("Resources:\n", &resources, 1);
+        (rule.rule)(&Repository::new(files).unwrap())
+    };
+    let own = |name: &str| format!("{{ Namespace: !Ref AWS::StackName, MetricName: {name} }}");
+    let search = |search: &str| format!(r#"[{{"expression": "SEARCH('{search}', 'Sum', 300)"}}]"#);
+    let revenue = search(r#"{\"${AWS::StackName}\",currency} MetricName=\"revenue\""#);
+    let each = r#"["${AWS::StackName}", "latency", "operation", "products-get", {"stat": "p99"}], ["...", "orders-pay"]"#;
+    let written_short = r#"["AWS/Lambda", "Errors", "FunctionName", "${MailSend}"], [".", "Throttles", ".", "."], ["...", {}]"#;
+    let sound = format!("{revenue}, {each}, {written_short}");
+    assert_eq!(watched(&own("oldest_unpaid"), &sound), [""; 0]);
+    for (expected, alarm, metrics) in [
+        ("Own watches AWS::StackName oldest_unpayed by []", own("oldest_unpayed"), sound.clone()),
+        ("Own watches AWS::StackName revenue by []", own("revenue"), sound.clone()),
+        ("Own watches AWS::StackName requests by []", own("requests"), sound.clone()),
+        (
+            "Own watches AWS/Lambda Faults by []",
+            "{ Metrics: [{ MetricStat: { Metric: { Namespace: AWS/Lambda, MetricName: Faults } } }] }"
+                .to_owned(),
+            sound.clone(),
+        ),
+        (
+            "Own searches without a MetricName",
+            "{ Metrics: [{ Expression: \"SEARCH('{AWS/SQS,QueueName}', 'Sum')\" }] }".to_owned(),
+            sound.clone(),
+        ),
+        (
+            "Own asks by SELECT",
+            "{ Metrics: [{ Expression: \"SELECT MAX(Errors)\" }] }".to_owned(),
+            sound.clone(),
+        ),
+        (
+            "Board watches AWS::StackName revenue by [\"coin\"]",
+            own("replays"),
+            revenue.replace("currency", "coin"),
+        ),
+        (
+            "Board watches AWS::StackName income by [\"currency\"]",
+            own("replays"),
+            revenue.replace("revenue", "income"),
+        ),
+        (
+            "Board watches latency of the operation orders-buy",
+            own("replays"),
+            each.replace("orders-pay", "orders-buy"),
+        ),
+        (
+            "Board watches Throttles of the FunctionName MailSent",
+            own("replays"),
+            written_short.replace("Send", "Sent"),
+        ),
+        ("the body of Board is no JSON", own("replays"), "[".to_owned()),
+    ] {
+        let findings = watched(&alarm, &metrics);
+        assert!(findings.iter().any(|finding| finding.contains(expected)), "{expected:?}: {findings:?}");
+    }
+}
+
+#[test]
 fn contracts_agree_with_the_routes() {
     let contract = "functions/products-get/openapi.yaml";
     holds(rules::contracts)

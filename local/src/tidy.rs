@@ -5,6 +5,7 @@
 //! the place and what to do.
 
 mod generated;
+mod metrics;
 mod repository;
 pub mod rules;
 mod text;

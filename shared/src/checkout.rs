@@ -13,7 +13,7 @@ use crate::{
     domain::{
         cause::{By, Cause},
         id::Id,
-        order::{ABANDONED, Order, OrderId, Queue, Refusal, Step, StockChanges},
+        order::{ABANDONED, Entry, Kind, Order, OrderId, Queue, Refusal, Step, StockChanges},
         payment::{
             Intent, IntentState, NewCapture, NewPayment, NewRefund, Payment, Refund, RefundNews, Status,
         },
@@ -26,7 +26,7 @@ use crate::{
         idempotency::{Answered, Attempt, Recorded},
         orders::{Begun, Cursor, GROUPS, Note, Orders, Saved, TRIES, contended},
     },
-    telemetry::{self, Level},
+    telemetry::{self, Level, Metric},
 };
 
 /// The longest pause, in milliseconds, until something in doubt is looked at again.
@@ -352,11 +352,16 @@ impl Checkout {
             }
             Ok((order, stocks))
         };
-        self.change(order, learn, cause).await
+        self.change(order, learn, cause).await.map(drop)
     }
 
-    /// Changes an order for nobody who waits for an answer, if there is something to change.
-    async fn change<F>(&self, id: OrderId, change: impl Fn(Order) -> F, cause: &Cause) -> Result<(), Error>
+    /// Changes an order for nobody who waits for an answer, if there is something to change: what it was, and is.
+    async fn change<F>(
+        &self,
+        id: OrderId,
+        change: impl Fn(Order) -> F,
+        cause: &Cause,
+    ) -> Result<Option<(Order, Order)>, Error>
     where
         F: Future<Output = Result<(Order, StockChanges), Error>>,
     {
@@ -364,11 +369,12 @@ impl Checkout {
             let kept = self.orders.find(id).await?.ok_or(Error::NotFound)?;
             let (order, stocks) = change(kept.order.clone()).await?;
             if order == kept.order {
-                return Ok(());
+                return Ok(None);
             }
             match self.orders.save(&kept, order, &stocks, Note::None, cause).await? {
                 Saved::Overtaken => {}
-                Saved::Done(_) | Saved::Replayed(_) => return Ok(()),
+                Saved::Done(saved) => return Ok(Some((kept.order, saved.order))),
+                Saved::Replayed(_) => return Ok(None),
             }
         }
         Err(contended())
@@ -379,17 +385,18 @@ impl Checkout {
     /// # Errors
     /// Where the queue can't be read, or at least one order could not be worked off.
     pub async fn work_off(&self, queue: Queue, cause: &Cause) -> Result<(), Error> {
-        let mut failed = None;
+        let (mut failed, mut latest) = (None, 0);
         for group in 0..GROUPS {
             let mut after: Option<Cursor> = None;
             loop {
                 let (orders, next) = self.orders.due(queue, group, cause.at, after).await?;
-                for order in orders {
+                for (order, due_at) in orders {
                     let done = match queue {
                         Queue::Expiry => self.expire(order, cause).await,
-                        Queue::Doubt => self.settle(order, cause).await,
+                        Queue::Doubt | Queue::Unresolved => self.settle(order, cause).await,
                     };
                     if let Err(error) = done {
+                        latest = latest.max(cause.at.as_seconds() - due_at.as_seconds());
                         telemetry::event(Level::Warn, &format!("{order} has to wait"), &error::chain(&error));
                         failed = Some(error);
                     }
@@ -399,6 +406,11 @@ impl Checkout {
                     break;
                 }
             }
+        }
+        match queue {
+            Queue::Expiry => telemetry::gauge(Metric::OldestUnpaid, latest),
+            Queue::Doubt => {}
+            Queue::Unresolved => telemetry::gauge(Metric::PaymentsInDoubt, self.orders.unresolved().await?),
         }
         failed.map_or(Ok(()), Err)
     }
@@ -422,13 +434,16 @@ impl Checkout {
             }
             Ok((order, stocks))
         };
-        self.change(id, expire, cause).await
+        if let Some((before, after)) = self.change(id, expire, cause).await? {
+            count_mismatches(&before, &after);
+        }
+        Ok(())
     }
 
     /// Asks the provider about an order until nothing is in doubt, or nothing new comes.
     async fn settle(&self, id: OrderId, cause: &Cause) -> Result<(), Error> {
         let mut kept = self.orders.find(id).await?.ok_or(Error::NotFound)?;
-        if kept.order.due().is_none_or(|(queue, at)| queue != Queue::Doubt || at > cause.at) {
+        if kept.order.due().is_none_or(|(queue, at)| queue == Queue::Expiry || at > cause.at) {
             return Ok(());
         }
         // A step leads to the next one; more than a few of them are none of an order's life.
@@ -447,7 +462,12 @@ impl Checkout {
                 return self.orders.postpone(&kept, again(&kept.order, cause.at)).await;
             }
             kept = match self.orders.save(&kept, order, &stocks, Note::None, cause).await? {
-                Saved::Done(saved) => *saved,
+                Saved::Done(saved) => {
+                    if matches!(step, Step::Settle(_) | Step::Follow(..)) {
+                        count_mismatches(&kept.order, &saved.order);
+                    }
+                    *saved
+                }
                 Saved::Overtaken | Saved::Replayed(_) => {
                     self.orders.find(id).await?.ok_or(Error::NotFound)?
                 }
@@ -474,6 +494,25 @@ fn take_in(order: &mut Order, news: &News, cause: &Cause) -> Result<StockChanges
             Ok(StockChanges::default())
         }
         News::Nothing => Ok(StockChanges::default()),
+    }
+}
+
+/// Counts what the provider was found to have done, when it was asked, that neither an answer nor a webhook had told.
+fn count_mismatches(before: &Order, after: &Order) {
+    // What was not reserved is called off by the shop itself.
+    let reserved = |entry: &Entry| {
+        let payment = entry.payment_id.and_then(|id| before.payment(id));
+        payment.is_some_and(|payment| payment.status == Status::Authorized)
+    };
+    for entry in after.news_since(before) {
+        let found = match entry.r#type {
+            Kind::Authorized | Kind::Paid | Kind::PaymentFailed | Kind::RefundFailed => true,
+            Kind::PaymentVoided => reserved(entry),
+            _ => false,
+        };
+        if found {
+            telemetry::count(Metric::ReconciliationMismatches);
+        }
     }
 }
 

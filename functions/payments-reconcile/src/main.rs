@@ -17,5 +17,6 @@ async fn main() -> ExitCode {
 }
 
 async fn reconcile(checkout: &Checkout, cause: Cause) -> Result<(), Error> {
-    checkout.work_off(Queue::Doubt, &cause).await
+    let new = checkout.work_off(Queue::Doubt, &cause).await;
+    checkout.work_off(Queue::Unresolved, &cause).await.and(new)
 }

@@ -14,11 +14,13 @@ use super::{
     text::{anchor, between, calls, code, headings, modules_used, names_after, pascal, table_rows, toml},
 };
 
+pub use super::metrics::metrics;
+
 /// A rule: what is wrong in a repository.
 pub type Rule = fn(&Repository) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 17] = [
+pub const ALL: [Rule; 18] = [
     generated_files,
     packages,
     dependencies,
@@ -29,6 +31,7 @@ pub const ALL: [Rule; 17] = [
     alarms,
     throttles,
     resources,
+    metrics,
     contracts,
     contracts_match_code,
     references,

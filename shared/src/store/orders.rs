@@ -4,7 +4,7 @@ use std::{collections::HashMap, future::ready};
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{Update, builders::UpdateBuilder},
+    types::{Select, Update, builders::UpdateBuilder},
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +24,16 @@ use crate::{
         id::Id,
         input::Object,
         inventory::{Movement, Reason},
-        order::{Line, Misfit, NewOrder, Order, OrderId, OrderStatus, Queue, StockChange, StockChanges},
+        order::{
+            Entry, Kind, Line, Misfit, NewOrder, Order, OrderId, OrderStatus, Queue, StockChange,
+            StockChanges,
+        },
         product::Product,
         time::Timestamp,
         user::User,
     },
     error::{Error, ShortLine},
+    telemetry::{self, Metric},
 };
 
 /// The list of all orders.
@@ -230,12 +234,16 @@ impl Orders {
                 transaction = transaction.update(reserve(line, &stocks, cause)?, |_| Error::StaleVersion)?;
             }
             match transaction.in_table(&self.table).once(&record)?.try_commit().await {
-                Ok(Attempted::Done(Outcome::Done)) => return Ok(Answered { answer, replayed: false }),
+                Ok(Attempted::Done(Outcome::Done)) => {
+                    count(&kept.order.timeline);
+                    return Ok(Answered { answer, replayed: false });
+                }
                 Ok(Attempted::Done(Outcome::Replayed(answer))) => {
                     return Ok(Answered { answer, replayed: true });
                 }
                 Ok(Attempted::Refused(refused)) => {
                     if let Some(short) = short_lines(&kept.order.lines, refused)? {
+                        telemetry::count(Metric::StockOuts);
                         return Err(Error::OutOfStock(short));
                     }
                 }
@@ -304,7 +312,10 @@ impl Orders {
             Note::Answer(record) => transaction.completing(record)?,
         };
         match transaction.commit().await {
-            Ok(Outcome::Done) => Ok(Saved::Done(Box::new(kept))),
+            Ok(Outcome::Done) => {
+                count(kept.order.news_since(&before.order));
+                Ok(Saved::Done(Box::new(kept)))
+            }
             Ok(Outcome::Replayed(answer)) => Ok(Saved::Replayed(answer)),
             Err(Error::StaleVersion) => Ok(Saved::Overtaken),
             Err(error) => Err(error),
@@ -397,11 +408,12 @@ impl Orders {
         group: u8,
         now: Timestamp,
         after: Option<Cursor>,
-    ) -> Result<(Vec<OrderId>, Option<Cursor>), Error> {
+    ) -> Result<(Vec<(OrderId, Timestamp)>, Option<Cursor>), Error> {
         #[derive(Deserialize)]
         struct Key {
             pk: String,
             sk: String,
+            due_at: Timestamp,
         }
         let query = self.client.query().table_name(&self.table).index_name("due").limit(25);
         let query = query
@@ -412,11 +424,37 @@ impl Orders {
         let answer = query.send().await.map_err(aws::judge)?;
         let keys: Vec<Key> =
             serde_dynamo::from_items(answer.items.unwrap_or_default()).map_err(Error::internal)?;
-        let id = |key: &Key| {
+        let order = |key: &Key| {
             let (customer, order) = (key.pk.strip_prefix("USER#usr_")?, key.sk.strip_prefix("ORDER#")?);
-            format!("ord_{order}{customer}").parse().ok()
+            Some((format!("ord_{order}{customer}").parse().ok()?, key.due_at))
         };
-        Ok((keys.iter().filter_map(id).collect(), answer.last_evaluated_key.map(Cursor)))
+        Ok((keys.iter().filter_map(order).collect(), answer.last_evaluated_key.map(Cursor)))
+    }
+
+    /// How many orders the provider was asked about in vain, so far.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn unresolved(&self) -> Result<i64, Error> {
+        let mut count = 0;
+        for group in 0..GROUPS {
+            let mut start = None;
+            loop {
+                let query = self.client.query().table_name(&self.table).index_name("due");
+                let query = query
+                    .select(Select::Count)
+                    .key_condition_expression("due = :due")
+                    .expression_attribute_values(":due", text(due_key(Queue::Unresolved, group)))
+                    .set_exclusive_start_key(start);
+                let answer = query.send().await.map_err(aws::judge)?;
+                count += i64::from(answer.count);
+                start = answer.last_evaluated_key;
+                if start.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Has an order looked at again only then, unless it has changed.
@@ -424,10 +462,12 @@ impl Orders {
     /// # Errors
     /// Only those of the store.
     pub async fn postpone(&self, kept: &Kept, until: Timestamp) -> Result<(), Error> {
+        let queue = if kept.order.next_step().is_some() { Queue::Unresolved } else { Queue::Doubt };
         let update = Update::builder()
             .set_key(Some(order_key(kept.order.id)))
-            .update_expression("SET due_at = :until")
+            .update_expression("SET due = :due, due_at = :until")
             .condition_expression("version = :version AND attribute_exists(due)")
+            .expression_attribute_values(":due", text(due_key(queue, kept.order.id.group(GROUPS))))
             .expression_attribute_values(":until", text(until))
             .expression_attribute_values(":version", number(kept.version));
         let update = Transaction::new(&self.client, &self.table).update(update, |_| Error::StaleVersion)?;
@@ -490,6 +530,19 @@ impl Kept {
     }
 }
 
+/// Counts what a commit has brought, by what is new on the order's timeline.
+fn count(news: &[Entry]) {
+    for entry in news {
+        match (entry.r#type, entry.amount) {
+            (Kind::Created, _) => telemetry::count(Metric::OrdersPlaced),
+            (Kind::PaymentFailed, _) => telemetry::count(Metric::PaymentsDeclined),
+            (Kind::Paid, Some(captured)) => telemetry::add(Metric::Revenue, captured),
+            (Kind::Refunded, Some(amount)) => telemetry::add(Metric::Refunded, amount),
+            _ => {}
+        }
+    }
+}
+
 /// Something that others are at, too, for longer than anybody should wait.
 pub(crate) fn contended() -> Error {
     Error::Unavailable("the order kept changing while it was to be changed".into())
@@ -500,10 +553,7 @@ fn order_key(id: OrderId) -> Item {
 }
 
 fn due_key(queue: Queue, group: u8) -> String {
-    match queue {
-        Queue::Expiry => format!("EXPIRY#{group}"),
-        Queue::Doubt => format!("DOUBT#{group}"),
-    }
+    format!("{}#{group}", queue.as_str())
 }
 
 fn is_record(item: &Item) -> bool {

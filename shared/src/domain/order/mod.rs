@@ -308,6 +308,19 @@ pub enum Queue {
     Expiry,
     /// payments-reconcile.
     Doubt,
+    /// payments-reconcile, which has asked before, in vain.
+    Unresolved,
+}
+
+impl Queue {
+    /// As it stands in the key of the store's index.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expiry => "EXPIRY",
+            Self::Doubt => "DOUBT",
+            Self::Unresolved => "UNRESOLVED",
+        }
+    }
 }
 
 impl Order {
@@ -354,6 +367,11 @@ impl Order {
     /// The number of the next attempt to pay it, from 1.
     pub fn next_attempt(&self) -> usize {
         self.payments.len() + 1
+    }
+
+    /// What has happened to it since it was so.
+    pub fn news_since(&self, before: &Self) -> &[Entry] {
+        self.timeline.get(before.timeline.len()..).unwrap_or_default()
     }
 
     /// The payment of that id.
