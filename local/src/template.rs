@@ -494,6 +494,27 @@ mod tests {
     }
 
     #[test]
+    fn the_shops_own_template_is_understood() {
+        let template = Template::read(&crate::repository()).expect("template.yaml");
+
+        let refusals = template.api("*").expect("an API").refusals;
+        assert!(refusals.values().all(|refusal| refusal.headers["X-Request-Id"] == "context.requestId"));
+        assert_eq!(refusals["THROTTLED"].headers["Retry-After"], "'1'");
+        let sources = template.sources().expect("sources");
+        assert!(
+            sources
+                .iter()
+                .all(|source| source.bisects && source.reports_failures && source.retries == Some(5))
+        );
+        assert!(
+            template.tables().expect("tables").iter().all(|table| table.definition["KeySchema"].is_array())
+        );
+        assert_eq!(template.schedules().expect("schedules").len(), 2);
+        let rotated = template.secrets().expect("secrets").into_iter().filter_map(|secret| secret.rotation);
+        assert_eq!(rotated.map(|rotation| rotation.days).collect::<Vec<_>>(), [30, 30]);
+    }
+
+    #[test]
     fn schedules_call_functions_at_a_rate() {
         let template = template(
             r#"

@@ -557,7 +557,7 @@ pub fn resources(repository: &Repository) -> Vec<String> {
     )])
 }
 
-/// How many resources SAM makes of one, as samtranslator 1.110 does.
+/// How many resources SAM makes of one, as samtranslator 1.115 does (compared: 383 both).
 fn made_of(resource: &Value) -> usize {
     let properties = &resource["Properties"];
     match resource["Type"].as_str() {
