@@ -267,7 +267,7 @@ fn what_is_watched_is_emitted() {
     let own = |name: &str| format!("{{ Namespace: !Ref AWS::StackName, MetricName: {name} }}");
     let search = |search: &str| format!(r#"[{{"expression": "SEARCH('{search}', 'Sum', 300)"}}]"#);
     let revenue = search(r#"{\"${AWS::StackName}\",currency} MetricName=\"revenue\""#);
-    let each = r#"["${AWS::StackName}", "latency", "operation", "products-get", {"stat": "p99"}], ["...", "orders-pay"]"#;
+    let each = r#"["AWS/Lambda", "Duration", "FunctionName", "${ProductsGet}", {"stat": "p99"}], ["...", "${OrdersPay}"]"#;
     let written_short = r#"["AWS/Lambda", "Errors", "FunctionName", "${MailSend}"], [".", "Throttles", ".", "."], ["...", {}]"#;
     let sound = format!("{revenue}, {each}, {written_short}");
     assert_eq!(watched(&own("oldest_unpaid"), &sound), [""; 0]);
@@ -302,9 +302,9 @@ fn what_is_watched_is_emitted() {
             revenue.replace("revenue", "income"),
         ),
         (
-            "Board watches latency of the operation orders-buy",
+            "Board watches Duration of the FunctionName OrdersBuy",
             own("replays"),
-            each.replace("orders-pay", "orders-buy"),
+            each.replace("OrdersPay", "OrdersBuy"),
         ),
         (
             "Board watches Throttles of the FunctionName MailSent",
