@@ -93,6 +93,8 @@ fn functions_have_the_variables_that_they_ask_for() {
         .finds("lacks ALLOWED_ORIGIN", template, "ALLOWED_ORIGIN:", "ORIGIN:")
         .finds("UsersVerifyEmail lacks ADMIN_EMAIL", template, "ADMIN_EMAIL:", "ADMIN:")
         .finds("MailSend lacks MAIL_FROM", template, "MAIL_FROM:", "MAIL:")
+        .finds("HealthGet lacks RETIREMENTS", template, "{ RETIREMENTS:", "{ RETIREMENT:")
+        .finds("Globals has RETIREMENT,", template, "{ RETIREMENTS:", "{ RETIREMENT:")
         .finds("local/env must set KEYS_TABLE", "local/env", "KEYS_TABLE", "KEYS");
 }
 

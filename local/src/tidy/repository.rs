@@ -158,6 +158,11 @@ impl Template {
         &self.0["Globals"]["Function"]
     }
 
+    /// The names of the environment variables that all functions have.
+    pub fn common_variables(&self) -> BTreeSet<&str> {
+        entries(&self.globals()["Environment"]["Variables"]).map(|(name, _)| name).collect()
+    }
+
     /// The functions, in the template's order.
     pub fn functions(&self) -> Vec<Function<'_>> {
         let functions = self.resources("AWS::Serverless::Function");
@@ -216,9 +221,8 @@ impl<'t> Function<'t> {
 
     /// The names of its environment variables.
     pub fn variables(&self) -> BTreeSet<&'t str> {
-        let everywhere = entries(&self.template.globals()["Environment"]["Variables"]);
-        let own = entries(&self.properties["Environment"]["Variables"]);
-        everywhere.chain(own).map(|(name, _)| name).collect()
+        let own = entries(&self.properties["Environment"]["Variables"]).map(|(name, _)| name);
+        self.template.common_variables().into_iter().chain(own).collect()
     }
 
     /// Its IAM statements, whether in its own policies or in those of a role that is written out.

@@ -125,6 +125,9 @@ pub fn variables(repository: &Repository) -> Vec<String> {
     let sources = repository.below("shared/src/", ".rs").map(|(path, source)| (path, code(source)));
     let sources: Vec<(&str, String)> = sources.collect();
     let askers = askers(&sources);
+    // What is the same for all stands in Globals, and reaches those, too, that have no use for it.
+    let common = repository.template.common_variables();
+    let mut unasked = common.clone();
     for function in repository.template.functions() {
         let (id, given) = (function.id, function.variables());
         let main = repository.folders.get(function.name()).map(|folder| code(&folder.main));
@@ -137,11 +140,17 @@ pub fn variables(repository: &Repository) -> Vec<String> {
                 "template.yaml: {id} lacks {variable}, which its code asks for: add it to Environment"
             ));
         }
-        for variable in given.difference(&asked) {
+        for variable in given.difference(&asked).filter(|variable| !common.contains(*variable)) {
             findings.push(format!(
                 "template.yaml: {id} has {variable}, which its code never asks for: remove it"
             ));
         }
+        unasked.retain(|variable| !asked.contains(variable));
+    }
+    for variable in unasked {
+        findings.push(format!(
+            "template.yaml: Globals has {variable}, which no function's code asks for: remove it"
+        ));
     }
     let functions = repository.template.functions();
     let all: BTreeSet<&str> = functions.iter().flat_map(Function::variables).collect();
