@@ -7,6 +7,7 @@ use std::fs;
 
 use local::tidy::{self, Files, Repository, rules};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// A rule, and the repository in which it holds.
 struct Rule {
@@ -241,6 +242,43 @@ fn references_between_contracts_lead_somewhere() {
 }
 
 #[test]
+fn what_was_released_holds() {
+    let (contract, shapes) = ("functions/products-get/openapi.yaml", "shared/openapi.yaml");
+    let mut rule = holds(rules::released);
+    rule.files.insert("docs/api/v1.json".to_owned(), rule.files["openapi.json"].clone());
+    let mut unknown = rule.files.clone();
+    unknown.insert("docs/api/v7.json".to_owned(), "{}".to_owned());
+    rule.finds("v1 breaks: GET /products/{product_id} is gone", "template.yaml", "/products/{product_id}\n", "/goods/{product_id}\n")
+        .finds("v1 breaks: GET /products/{product_id}: answer 404 is gone", contract, "\"404\"", "\"410\"")
+        .finds("v1 breaks: GET /products/{product_id}: {} is no longer enough", contract, "security: []", "security: [{ accessToken: [] }]")
+        .finds("v1 breaks: GET /products: answer 200 /items/*/sku is gone", shapes, "        sku: { $ref: \"#/components/schemas/Sku\" }\n        name: { $ref: \"#/components/schemas/ProductName\" }\n        category", "        name: { $ref: \"#/components/schemas/ProductName\" }\n        category")
+        .finds("v1 breaks: POST /products: body /description is required now", shapes, "required: [sku, name, category, price]", "required: [sku, name, category, price, description]")
+        .finds("v1 breaks: POST /products: body /name: maxLength was 200, is 100", shapes, "maxLength: 200", "maxLength: 100")
+        .finds("docs/api/v1.json is no JSON", "docs/api/v1.json", "{", "")
+        .says("docs/api/v7.json is of a version without a stage", unknown);
+}
+
+#[test]
+fn a_release_keeps_the_contracts_and_refuses_to_break_the_last() {
+    let copy = copy();
+    let released = copy.path().join("docs/api/v1.json");
+    if released.exists() {
+        fs::remove_file(&released).unwrap();
+    }
+
+    assert_eq!(tidy::release(copy.path()).unwrap(), ["docs/api/v1.json"]);
+    assert_eq!(fs::read(&released).unwrap(), fs::read(copy.path().join("openapi.json")).unwrap());
+    assert!(tidy::release(copy.path()).unwrap().is_empty());
+
+    let contract = copy.path().join("functions/products-get/openapi.yaml");
+    let text = fs::read_to_string(&contract).unwrap();
+    fs::write(&contract, text.replace("\"404\"", "\"410\"")).unwrap();
+    let refused = tidy::release(copy.path()).unwrap_err().to_string();
+    assert!(refused.contains("GET /products/{product_id}: answer 404 is gone"), "{refused}");
+    assert_eq!(fs::read(&released).unwrap(), fs::read(copy.path().join("openapi.json")).unwrap());
+}
+
+#[test]
 fn every_problem_code_is_documented() {
     let documentation = "docs/errors.md";
     holds(rules::problem_codes)
@@ -358,16 +396,22 @@ fn visit(value: &Value, pointer: &str, seen: &mut impl FnMut(&str, &Value)) {
 
 #[test]
 fn writing_renews_what_is_stale_and_nothing_else() {
+    let copy = copy();
+    fs::write(copy.path().join("openapi.json"), "{}").unwrap();
+
+    assert_eq!(tidy::write(copy.path()).unwrap(), ["openapi.json"]);
+    assert!(tidy::write(copy.path()).unwrap().is_empty());
+}
+
+/// The repository's sources and documents, to be changed.
+fn copy() -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for (path, text) in tidy::read(&local::repository()).unwrap() {
         let path = copy.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    fs::write(copy.path().join("openapi.json"), "{}").unwrap();
-
-    assert_eq!(tidy::write(copy.path()).unwrap(), ["openapi.json"]);
-    assert!(tidy::write(copy.path()).unwrap().is_empty());
+    copy
 }
 
 #[test]

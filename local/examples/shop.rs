@@ -54,6 +54,10 @@ enum Command {
     Ledger(LedgerView),
     /// Renew openapi.json and the routes in CargoLambda.toml, and name what in the repository does not fit together
     Tidy,
+    /// Release the API as it is: keep the document of each version in docs/api, to which tidy then holds the contracts
+    ///
+    /// Refuses, and lists the breaks, where a version that was released would break. docs/versioning.md tells what does.
+    Release,
     /// Measure the functions as they are deployed: start, answers, memory, size
     ///
     /// Builds them with the release profile, a minute or more for each that has changed. Then it starts each one many
@@ -239,6 +243,7 @@ fn main() -> ExitCode {
         Command::Events(view) => show_events(&view),
         Command::Ledger(view) => show_ledger(&view),
         Command::Tidy => tidy(),
+        Command::Release => release(),
         Command::Bench(bench) => measure(bench),
         Command::Torture(torture) => torment(&torture),
         Command::Seed { data_dir } => seed(&data_dir),
@@ -345,6 +350,15 @@ fn tidy() -> Done {
     let findings = tidy::findings(&root)?;
     findings.iter().for_each(|finding| println!("{finding}"));
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn release() -> Done {
+    let changed = tidy::release(&local::repository())?;
+    changed.iter().for_each(|file| println!("released {file}"));
+    if changed.is_empty() {
+        println!("nothing has changed since the last release");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -4,13 +4,14 @@
 //! [`rules`] hold template, contracts, packages and sources against each other; each finding is a sentence that names
 //! the place and what to do.
 
+pub mod breaking;
 mod generated;
 mod repository;
 pub mod rules;
 mod text;
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -28,6 +29,9 @@ pub enum TidyError {
     /// The contracts hold something that JSON can't.
     #[error("the contracts can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A version that was released would break.
+    #[error("this breaks what was released (docs/versioning.md):\n{}", .0.join("\n"))]
+    Broken(Vec<String>),
     /// A generated file can't be written.
     #[error("{0} can't be written: {1}")]
     Write(PathBuf, #[source] io::Error),
@@ -37,14 +41,29 @@ pub enum TidyError {
 ///
 /// # Errors
 /// Where a source is missing or broken, or a file can't be written.
-pub fn write(root: &Path) -> Result<Vec<&'static str>, TidyError> {
+pub fn write(root: &Path) -> Result<Vec<String>, TidyError> {
     let mut changed = Vec::new();
     for file in generated::files(&Repository::new(read(root)?)?)? {
-        if !file.is_fresh() {
-            let path = root.join(file.name);
-            fs::write(&path, &file.wanted).map_err(|cause| TidyError::Write(path, cause))?;
-            changed.push(file.name);
-        }
+        changed.extend(file.write_if_stale(root)?);
+    }
+    Ok(changed)
+}
+
+/// Releases the API as it is: writes the document of each version below docs/api, where the rules then hold the contracts
+/// to it. Names the files that have changed.
+///
+/// # Errors
+/// [`TidyError::Broken`] where it breaks what was released before; where a source is missing or broken, or a file can't
+/// be written.
+pub fn release(root: &Path) -> Result<Vec<String>, TidyError> {
+    let repository = Repository::new(read(root)?)?;
+    let broken = rules::released(&repository);
+    if !broken.is_empty() {
+        return Err(TidyError::Broken(broken));
+    }
+    let mut changed = Vec::new();
+    for file in generated::released(&repository)? {
+        changed.extend(file.write_if_stale(root)?);
     }
     Ok(changed)
 }

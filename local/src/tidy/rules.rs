@@ -9,7 +9,7 @@ use serde_yaml_ng::Value;
 use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT, PROVIDER_TIMEOUT};
 
 use super::{
-    generated,
+    breaking, generated,
     repository::{Function, Repository, Route, elements, entries, texts},
     text::{between, calls, code, modules_used, names_after, pascal, table_rows, toml},
 };
@@ -18,7 +18,7 @@ use super::{
 pub type Rule = fn(&Repository) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 14] = [
+pub const ALL: [Rule; 15] = [
     generated_files,
     packages,
     dependencies,
@@ -29,6 +29,7 @@ pub const ALL: [Rule; 14] = [
     contracts,
     contracts_match_code,
     references,
+    released,
     problem_codes,
     events,
     layers,
@@ -540,10 +541,11 @@ fn parameters<'r>(
 
 /// Every reference leads somewhere, and every component is referred to.
 pub fn references(repository: &Repository) -> Vec<String> {
-    let document = generated::openapi(repository);
     let mut used = BTreeSet::new();
-    walk(&document, &mut |value| used.extend(value["$ref"].as_str().map(str::to_owned)));
-    let there: BTreeSet<String> = entries(&document["components"])
+    for document in generated::documents(repository).values() {
+        walk(document, &mut |value| used.extend(value["$ref"].as_str().map(str::to_owned)));
+    }
+    let there: BTreeSet<String> = entries(&repository.common["components"])
         .filter(|(kind, _)| *kind != "securitySchemes")
         .flat_map(|(kind, parts)| entries(parts).map(move |(name, _)| format!("#/components/{kind}/{name}")))
         .collect();
@@ -554,6 +556,28 @@ pub fn references(repository: &Repository) -> Vec<String> {
         .difference(&used)
         .map(|name| format!("shared/openapi.yaml: nothing refers to {name}: remove it"));
     dangling.chain(unused).collect()
+}
+
+/// What was released holds: each document in docs/api against the contracts of its version.
+pub fn released(repository: &Repository) -> Vec<String> {
+    let documents = generated::documents(repository);
+    let mut findings = Vec::new();
+    for (path, text) in repository.below("docs/api/", ".json") {
+        let version = path.trim_start_matches("docs/api/").trim_end_matches(".json");
+        let now = documents.get(version).map(serde_json::to_value);
+        match (serde_json::from_str(text), now) {
+            (Ok(old), Some(Ok(new))) => {
+                findings.extend(
+                    breaking::breaks(&old, &new)
+                        .into_iter()
+                        .map(|found| format!("{version} breaks: {found}")),
+                );
+            }
+            (_, None) => findings.push(format!("{path} is of a version without a stage in template.yaml")),
+            _ => findings.push(format!("{path} is no JSON: bring it back as it was released")),
+        }
+    }
+    findings
 }
 
 fn walk(value: &Value, visit: &mut impl FnMut(&Value)) {
@@ -606,7 +630,7 @@ fn names_given<'s>(source: &'s str, function: &str) -> impl Iterator<Item = &'s 
 /// The codes in the contracts' schemas, with the status that stands beside them. OAuth calls its codes `error`.
 fn codes_in_contracts(repository: &Repository) -> Vec<(String, String)> {
     let mut codes = Vec::new();
-    walk(&generated::openapi(repository), &mut |value| {
+    let mut collect = |value: &Value| {
         let properties = &value["properties"];
         let status = properties["status"]["const"].as_u64().map(|status| status.to_string());
         for code in [&properties["code"], &properties["error"]] {
@@ -614,7 +638,8 @@ fn codes_in_contracts(repository: &Repository) -> Vec<(String, String)> {
                 codes.push((code.to_owned(), status.clone().unwrap_or_default()));
             }
         }
-    });
+    };
+    generated::documents(repository).values().for_each(|document| walk(document, &mut collect));
     codes
 }
 
