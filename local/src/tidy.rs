@@ -11,9 +11,12 @@ pub mod rules;
 mod text;
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
+
+use serde_json::Value;
 
 pub use repository::{Files, Repository, read};
 
@@ -66,6 +69,15 @@ pub fn release(root: &Path) -> Result<Vec<String>, TidyError> {
         changed.extend(file.write_if_stale(root)?);
     }
     Ok(changed)
+}
+
+/// The OpenAPI document of each version, by its stage.
+///
+/// # Errors
+/// Where a contract holds something that JSON can't.
+pub fn documents(repository: &Repository) -> Result<BTreeMap<String, Value>, TidyError> {
+    let documents = generated::documents(repository).into_iter();
+    documents.map(|(version, document)| Ok((version, serde_json::to_value(document)?))).collect()
 }
 
 /// Everything that is not as it should be in the repository at `root`.

@@ -44,3 +44,4 @@ mod mishaps;
 mod once;
 mod outages;
 mod races;
+mod versions;

@@ -560,21 +560,22 @@ pub fn references(repository: &Repository) -> Vec<String> {
 
 /// What was released holds: each document in docs/api against the contracts of its version.
 pub fn released(repository: &Repository) -> Vec<String> {
-    let documents = generated::documents(repository);
+    let documents = match super::documents(repository) {
+        Ok(documents) => documents,
+        Err(error) => return vec![error.to_string()],
+    };
     let mut findings = Vec::new();
     for (path, text) in repository.below("docs/api/", ".json") {
         let version = path.trim_start_matches("docs/api/").trim_end_matches(".json");
-        let now = documents.get(version).map(serde_json::to_value);
-        match (serde_json::from_str(text), now) {
-            (Ok(old), Some(Ok(new))) => {
-                findings.extend(
-                    breaking::breaks(&old, &new)
-                        .into_iter()
-                        .map(|found| format!("{version} breaks: {found}")),
-                );
+        match (serde_json::from_str(text), documents.get(version)) {
+            (Ok(old), Some(new)) => {
+                let breaks = breaking::breaks(&old, new).into_iter();
+                findings.extend(breaks.map(|found| format!("{version} breaks: {found}")));
             }
-            (_, None) => findings.push(format!("{path} is of a version without a stage in template.yaml")),
-            _ => findings.push(format!("{path} is no JSON: bring it back as it was released")),
+            (Ok(_), None) => {
+                findings.push(format!("{path} is of a version without a stage in template.yaml"))
+            }
+            (Err(_), _) => findings.push(format!("{path} is no JSON: bring it back as it was released")),
         }
     }
     findings
