@@ -243,9 +243,9 @@ impl Documents<'_> {
         if !open {
             found.extend(values.beyond(limits, way, place));
             let names = limits.limits.keys().filter(|name| !values.keeps(limits, name));
-            found.extend(names.filter_map(|name| {
+            found.extend(names.map(|name| {
                 let shown = |shape: &Shape| shape.limits.get(name).map_or("absent".to_owned(), Limit::shown);
-                Some(format!("{place}: {name} was {}, is {}", shown(old), shown(new)))
+                format!("{place}: {name} was {}, is {}", shown(old), shown(new))
             }));
         }
         if way == Way::Input && old.default.is_some() && old.default != new.default {
@@ -498,9 +498,9 @@ impl Limit {
 }
 
 /// Each alternative once for each code that it may name.
-fn by_code<'d>(document: &'d Value, shapes_: Vec<Shape<'d>>) -> Vec<Shape<'d>> {
+fn by_code<'d>(document: &'d Value, alternatives: Vec<Shape<'d>>) -> Vec<Shape<'d>> {
     let mut apart = Vec::new();
-    for shape in shapes_ {
+    for shape in alternatives {
         let named = CODES.iter().find_map(|name| shape.fields.get(name));
         let kinds = named.map(|schemas| shapes(document, schemas)).unwrap_or_default();
         let codes: Vec<&Value> =

@@ -7,6 +7,9 @@ use lambda_http::http::{HeaderName, HeaderValue};
 
 use crate::config::{self, ConfigError};
 
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
+
 /// A version of the API, by its number: 1 is `/v1`. Which ones there are is up to template.yaml, which has a stage for
 /// each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,14 +84,12 @@ impl Retirement {
             date.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp())
         };
         let (deprecated, sunset): (Timestamp, Timestamp) = (midnight(deprecated)?, midnight(sunset)?);
-        let sunset_date = DateTimePrinter::new().timestamp_to_rfc9110_string(&sunset).ok()?;
         let headers = [
-            (HeaderName::from_static("deprecation"), format!("@{}", deprecated.as_second())),
-            (HeaderName::from_static("sunset"), sunset_date),
+            (DEPRECATION, format!("@{}", deprecated.as_second()).parse().ok()?),
+            (SUNSET, DateTimePrinter::new().timestamp_to_rfc9110_string(&sunset).ok()?.parse().ok()?),
         ];
-        let [deprecation, sunset_header] = headers.map(|(name, value)| Some((name, value.parse().ok()?)));
         let version = version.parse().ok()?;
         // RFC 9745, section 4: never the other way round.
-        (deprecated <= sunset).then_some(Self { version, headers: [deprecation?, sunset_header?] })
+        (deprecated <= sunset).then_some(Self { version, headers })
     }
 }
