@@ -959,7 +959,7 @@ mod tests {
         (
             &[NEW, "/properties/tags/propertyNames"],
             "~",
-            "POST /things: answer 201 /tags/(name): maxLength was 50, is absent",
+            "GET /things: answer 200 /*/parent/tags/(name): maxLength was 50, is absent",
         ),
         (
             &[THING, "/properties/parent"],
