@@ -62,9 +62,9 @@ fn template_folders_packages_and_contracts_have_the_same_names() {
             "products-get",
         )
         .finds("must have FunctionName", template, "AWS::StackName}-products-get", "AWS::StackName}-get")
-        .finds("if, and only if, ProductsList", template, "Type: Api\n", "Type: HttpApi\n")
-        .finds("must have an openapi-send.yaml if", template, "        Submit:\n", "        Send:\n")
-        .finds("must have an openapi-submit.yaml if", template, "        Submit:\n", "        Send:\n")
+        .finds("if, and only if, ProductsList", template, "Http: { Type: Api,", "Http: { Type: HttpApi,")
+        .finds("must have an openapi-send.yaml if", template, "Submit: {", "Send: {")
+        .finds("must have an openapi-submit.yaml if", template, "Submit: {", "Send: {")
         .finds("call package and [[bin]] products-get", manifest, "products-get", "get");
 
     let renamed = rule
@@ -92,10 +92,12 @@ fn functions_have_the_variables_that_they_ask_for() {
         .finds("HealthGet has BUILD,", template, "BUILD_ID:", "BUILD:")
         .finds("lacks KEYS_TABLE", template, "KEYS_TABLE:", "KEY_TABLE:")
         .finds("lacks ALLOWED_ORIGIN", template, "ALLOWED_ORIGIN:", "ORIGIN:")
+        .finds("Globals has ORIGIN, which no", template, "ALLOWED_ORIGIN:", "ORIGIN:")
+        .finds("HealthGet has PUBLIC_URL,", template, "BUILD_ID:", "PUBLIC_URL:")
         .finds("UsersVerifyEmail lacks ADMIN_EMAIL", template, "ADMIN_EMAIL:", "ADMIN:")
         .finds("MailSend lacks MAIL_FROM", template, "MAIL_FROM:", "MAIL:")
-        .finds("HealthGet lacks RETIREMENTS", template, "{ RETIREMENTS:", "{ RETIREMENT:")
-        .finds("Globals has RETIREMENT,", template, "{ RETIREMENTS:", "{ RETIREMENT:")
+        .finds("HealthGet lacks RETIREMENTS", template, "RETIREMENTS:", "RETIREMENT:")
+        .finds("Globals has RETIREMENT,", template, "RETIREMENTS:", "RETIREMENT:")
         .finds("local/env must set KEYS_TABLE", "local/env", "KEYS_TABLE", "KEYS");
 }
 
@@ -117,7 +119,7 @@ fn functions_have_just_the_rights_that_they_need() {
             "Resource: !GetAtt EventArchive.Arn",
         )
         .finds(
-            "EventsPublish has rights on OrdersTable, which none",
+            "MailSend has rights on OrdersTable, which none",
             template,
             "Stream: !GetAtt OrdersTable.StreamArn",
             "Stream: !GetAtt KeysTable.StreamArn",
@@ -159,10 +161,10 @@ fn functions_are_called_and_not_held_up() {
 #[test]
 fn functions_have_limits_logs_and_alarms() {
     let template = "template.yaml";
-    let alarms = "Alarms: [!Ref ProductsGetFaults]";
+    let alarms = "Alarms: [!Ref ProductsGetAlarm]";
     holds(rules::operation)
         .finds("the limits on time must rise", template, "Timeout: 15\n", "Timeout: 30\n")
-        .finds("must have Architectures [arm64]", template, "[arm64]", "[x86_64]")
+        .finds("must have Architectures", template, "[!Ref Architecture]", "[arm64]")
         .finds("UsersRegister must have MemorySize 1769", template, "MemorySize: 1769", "MemorySize: 512")
         .finds(
             "UsersVerifyEmail must have MemorySize",
@@ -170,15 +172,153 @@ fn functions_have_limits_logs_and_alarms() {
             "SignIn::new",
             "new",
         )
-        .finds("ProductsGet needs a log group", template, "!Ref ProductsGetLogs", "!Ref ProductsListLogs")
+        .finds("a LogGroup that has RetentionInDays", template, "!Ref Logs", "!Ref Parked")
         .finds("ProductsGet needs an alarm", template, alarms, "Alarms: []")
-        .finds("the alarm of ProductsGet must watch", template, alarms, "Alarms: [!Ref ProductsListFaults]")
+        .finds("the alarm of ProductsGet must watch", template, alarms, "Alarms: [!Ref ProductsListAlarm]")
         .finds(
-            "the alarm of OauthAuthorize must watch POST /oauth/authorize",
+            "must watch 5XXError and Latency of GET /products",
             template,
-            ", !Ref OauthAuthorizeSubmitFaults]",
+            "MetricName: 5XXError",
+            "MetricName: 4XXError",
+        )
+        .finds(
+            "the alarm of OauthAuthorize must watch 5XXError and Latency of POST /oauth/authorize",
+            template,
+            ", !Ref OauthAuthorizeSubmitAlarm]",
             "]",
         );
+}
+
+#[test]
+fn every_alarm_is_heard_and_has_a_chapter_in_the_runbook() {
+    let (template, runbook) = ("template.yaml", "docs/operating.md");
+    holds(rules::alarms)
+        .finds("ProductsListAlarm needs AlarmActions", template, "AlarmActions:", "InsufficientDataActions:")
+        .finds("ProductsListAlarm needs AlarmActions", template, "[!Ref AlarmTopic]", "[!Ref Parked]")
+        .finds("ParkedSome's description must end", template, "#something-is-parked", "#something")
+        .finds("ParkedSome's description must end", runbook, "### Something is parked", "### Something")
+        .finds("no alarm leads to #something:", runbook, "### Something is parked", "### Something");
+}
+
+#[test]
+fn what_costs_or_can_be_guessed_has_limits_of_its_own() {
+    let template = "template.yaml";
+    holds(rules::throttles)
+        .finds("POST /sessions of SessionsCreate needs a limit", template, "/~1sessions", "/~1session")
+        .finds("limits POST /session, where nothing answers", template, "/~1sessions", "/~1session")
+        .finds(
+            "POST /orders of OrdersCreate needs a limit",
+            template,
+            "ThrottlingBurstLimit: !Ref OrderBurst",
+            "A: b",
+        )
+        .finds("must limit all other methods", template, "ResourcePath: /*", "ResourcePath: /health");
+}
+
+#[test]
+fn the_stack_stays_below_the_limit_of_resources() {
+    let topics: String = (0..100).map(|n| format!("  Topic{n}: {{ Type: AWS::SNS::Topic }}\n")).collect();
+    holds(rules::resources).finds(
+        "resources, of 430 at most",
+        "template.yaml",
+        "  Api:\n",
+        &format!("{topics}  Api:\n"),
+    );
+}
+
+#[test]
+fn what_is_watched_is_emitted() {
+    let template = "template.yaml";
+    let method = "{ Name: Method, Value: GET }";
+    let rule = holds(rules::metrics)
+        .finds(
+            "watches AWS/ApiGateway 5XXErrors by",
+            template,
+            "MetricName: 5XXError",
+            "MetricName: 5XXErrors",
+        )
+        .finds("watches AWS/ApiGatewy 5XXError by", template, "AWS/ApiGateway", "AWS/ApiGatewy")
+        .finds(
+            "by [\"ApiName\", \"Method\", \"Phase\", \"Resource\"], which nobody emits",
+            template,
+            "{ Name: Stage, Value: v1 }",
+            "{ Name: Phase, Value: v1 }",
+        )
+        .finds("of the Stage v2, which", template, "{ Name: Stage, Value: v1 }", "{ Name: Stage, Value: v2 }")
+        .finds("of the Method PATCH, which", template, method, "{ Name: Method, Value: PATCH }")
+        .finds("Parked.Arn, which the template does not have", template, "Parked.QueueName", "Parked.Arn")
+        .finds(
+            "of the FunctionName MailSent, which",
+            template,
+            "Value: !Ref MailSend }",
+            "Value: !Ref MailSent }",
+        )
+        .finds("of the Resource ${MailSend}:lively", template, "${MailSend}:live", "${MailSend}:lively");
+
+    // The functions' own, on alarms and on a dashboard.
+    let watched = |alarm: &str, metrics: &str| {
+        let mut files = rule.files.clone();
+        let resources = format!(
+            "Resources:\n  Own:\n    Type: AWS::CloudWatch::Alarm\n    Properties: {alarm}\n  Board:\n    Type: \
+             AWS::CloudWatch::Dashboard\n    Properties:\n      DashboardBody: !Sub |\n        \
+             {{\"widgets\": [{{\"properties\": {{\"metrics\": [{metrics}]}}}}]}}\n"
+        );
+        let text = files.get_mut(template).unwrap();
+        *text = text.replacen("Resources:\n", &resources, 1);
+        (rule.rule)(&Repository::new(files).unwrap())
+    };
+    let own = |name: &str| format!("{{ Namespace: !Ref AWS::StackName, MetricName: {name} }}");
+    let search = |search: &str| format!(r#"[{{"expression": "SEARCH('{search}', 'Sum', 300)"}}]"#);
+    let revenue = search(r#"{\"${AWS::StackName}\",currency} MetricName=\"revenue\""#);
+    let each = r#"["${AWS::StackName}", "latency", "operation", "products-get", {"stat": "p99"}], ["...", "orders-pay"]"#;
+    let written_short = r#"["AWS/Lambda", "Errors", "FunctionName", "${MailSend}"], [".", "Throttles", ".", "."], ["...", {}]"#;
+    let sound = format!("{revenue}, {each}, {written_short}");
+    assert_eq!(watched(&own("oldest_unpaid"), &sound), [""; 0]);
+    for (expected, alarm, metrics) in [
+        ("Own watches AWS::StackName oldest_unpayed by []", own("oldest_unpayed"), sound.clone()),
+        ("Own watches AWS::StackName revenue by []", own("revenue"), sound.clone()),
+        ("Own watches AWS::StackName requests by []", own("requests"), sound.clone()),
+        (
+            "Own watches AWS/Lambda Faults by []",
+            "{ Metrics: [{ MetricStat: { Metric: { Namespace: AWS/Lambda, MetricName: Faults } } }] }"
+                .to_owned(),
+            sound.clone(),
+        ),
+        (
+            "Own searches without a MetricName",
+            "{ Metrics: [{ Expression: \"SEARCH('{AWS/SQS,QueueName}', 'Sum')\" }] }".to_owned(),
+            sound.clone(),
+        ),
+        (
+            "Own asks by SELECT",
+            "{ Metrics: [{ Expression: \"SELECT MAX(Errors)\" }] }".to_owned(),
+            sound.clone(),
+        ),
+        (
+            "Board watches AWS::StackName revenue by [\"coin\"]",
+            own("replays"),
+            revenue.replace("currency", "coin"),
+        ),
+        (
+            "Board watches AWS::StackName income by [\"currency\"]",
+            own("replays"),
+            revenue.replace("revenue", "income"),
+        ),
+        (
+            "Board watches latency of the operation orders-buy",
+            own("replays"),
+            each.replace("orders-pay", "orders-buy"),
+        ),
+        (
+            "Board watches Throttles of the FunctionName MailSent",
+            own("replays"),
+            written_short.replace("Send", "Sent"),
+        ),
+        ("the body of Board is no JSON", own("replays"), "[".to_owned()),
+    ] {
+        let findings = watched(&alarm, &metrics);
+        assert!(findings.iter().any(|finding| finding.contains(expected)), "{expected:?}: {findings:?}");
+    }
 }
 
 #[test]
@@ -189,8 +329,8 @@ fn contracts_agree_with_the_routes() {
         .finds(
             "has the path parameters",
             "template.yaml",
-            "Path: /products/{product_id}\n",
-            "Path: /products/{id}\n",
+            "Path: \"/products/{product_id}\"",
+            "Path: \"/products/{id}\"",
         )
         .finds(
             "must have operationId products-get",
@@ -248,14 +388,30 @@ fn what_was_released_holds() {
     rule.files.insert("docs/api/v1.json".to_owned(), rule.files["openapi.json"].clone());
     let mut unknown = rule.files.clone();
     unknown.insert("docs/api/v7.json".to_owned(), "{}".to_owned());
-    rule.finds("v1 breaks: GET /products/{product_id} is gone", "template.yaml", "/products/{product_id}\n", "/goods/{product_id}\n")
-        .finds("v1 breaks: GET /products/{product_id}: answer 404 is gone", contract, "\"404\"", "\"410\"")
-        .finds("v1 breaks: GET /products/{product_id}: {} is no longer enough", contract, "security: []", "security: [{ accessToken: [] }]")
-        .finds("v1 breaks: GET /products: answer 200 /items/*/sku is gone", shapes, "        sku: { $ref: \"#/components/schemas/Sku\" }\n        name: { $ref: \"#/components/schemas/ProductName\" }\n        category", "        name: { $ref: \"#/components/schemas/ProductName\" }\n        category")
-        .finds("v1 breaks: POST /products: body /description is required now", shapes, "required: [sku, name, category, price]", "required: [sku, name, category, price, description]")
-        .finds("v1 breaks: POST /products: body /name: maxLength was 200, is 100", shapes, "maxLength: 200", "maxLength: 100")
-        .finds("docs/api/v1.json is no JSON", "docs/api/v1.json", "{", "")
-        .says("docs/api/v7.json is of a version without a stage", unknown);
+    rule = rule.says("docs/api/v7.json is of a version without a stage", unknown);
+    let (sku, name) = (
+        "        sku: { $ref: \"#/components/schemas/Sku\" }\n",
+        "        name: { $ref: \"#/components/schemas/",
+    );
+    let beside = format!("{sku}{name}ProductName\" }}\n        category");
+    let (route, required) =
+        ("GET, Path: \"/products/{product_id}\"", "required: [sku, name, category, price");
+    for (expected, path, text, fault) in [
+        (
+            "v1 breaks: GET /products/{product_id} is gone",
+            "template.yaml",
+            route,
+            "GET, Path: \"/goods/{product_id}\"",
+        ),
+        ("v1 breaks: GET /products/{product_id}: answer 404 is gone", contract, "\"404\"", "\"410\""),
+        ("{} is no longer enough to call it", contract, "security: []", "security: [{ accessToken: [] }]"),
+        ("v1 breaks: GET /products: answer 200 /items/*/sku is gone", shapes, &*beside, &beside[sku.len()..]),
+        ("POST /products: body /images is required now", shapes, required, &format!("{required}, images")),
+        ("POST /products: body /name: maxLength was 200, is 100", shapes, "maxLength: 200", "maxLength: 100"),
+        ("docs/api/v1.json is no JSON", "docs/api/v1.json", "{", ""),
+    ] {
+        rule = rule.finds(expected, path, text, fault);
+    }
 }
 
 #[test]

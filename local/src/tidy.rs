@@ -6,6 +6,7 @@
 
 pub mod breaking;
 mod generated;
+mod metrics;
 mod repository;
 pub mod rules;
 mod text;

@@ -384,6 +384,8 @@ fn welcome(
         r#"
 The shop is open at {url}/v1. Save a file, and its functions are built anew; Ctrl-C closes the shop. To try:
 
+  {url}/v1/docs    shows all that it can do, in a browser
+
   curl '{url}/v1/products?category=books&sort=price'
 
   curl {url}/v1/products -H "Authorization: Bearer $(cargo shop token admin{token})" -H "Idempotency-Key: my-first" --json \

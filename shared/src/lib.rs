@@ -14,8 +14,10 @@
 //! | [`cache`] | values that are read at start and kept in memory |
 //! | [`secrets`] | Secrets Manager: private keys, and their rotation |
 //! | [`store`] | DynamoDB, and nobody else's |
+//! | [`html`] | pages, and the policies under which browsers show them |
 //! | [`sign_in`] | the check of a password, and its limits |
 //! | [`oauth`] | OAuth 2.0: authorization requests, grants, and the sign-in page |
+//! | [`docs`] | what the API says of itself |
 //! | [`mail`] | the mails, and SES, which sends them |
 //! | [`events`] | EventBridge, which carries what has happened |
 //! | [`payments`] | the payment provider |
@@ -38,9 +40,12 @@ mod cache;
 pub mod secrets;
 pub mod store;
 
+pub mod html;
 pub mod sign_in;
 
 pub mod oauth;
+
+pub mod docs;
 
 pub mod events;
 pub mod mail;

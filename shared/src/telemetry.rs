@@ -5,11 +5,12 @@
 //! Never in a line: bodies, tokens, headers, query strings, personal data.
 
 use std::{
+    collections::BTreeMap,
     io::Write,
-    panic,
+    mem, panic,
     process::ExitCode,
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -17,17 +18,37 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{domain::time::Timestamp, error::chain};
+use crate::{
+    config,
+    domain::{money::Money, time::Timestamp},
+    error::chain,
+};
 
-/// The `service` of every line, and the namespace of the metrics.
+/// The `service` of every line.
 const SERVICE: &str = "lambda-shop";
 
-static OPERATION: OnceLock<&'static str> = OnceLock::new();
+static PROCESS: OnceLock<Process> = OnceLock::new();
 static COLD: AtomicBool = AtomicBool::new(true);
+/// What the invocation at work has counted so far; a process has one at a time.
+static TALLY: Mutex<Tally> = Mutex::new(Tally::new());
+
+/// The values of metrics, by their currency if they have one.
+type Tally = BTreeMap<Option<&'static str>, BTreeMap<Metric, i64>>;
+
+/// What this process is.
+struct Process {
+    operation: &'static str,
+    /// That of the metrics: the name of the stack, which each function's name begins with.
+    namespace: String,
+}
 
 /// Names the operation that this process is, once, and has panics written as log lines.
 pub fn start(operation: &'static str) {
-    OPERATION.get_or_init(|| operation);
+    PROCESS.get_or_init(|| {
+        let function = config::optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+        let stack = function.strip_suffix(operation).and_then(|stack| stack.strip_suffix('-'));
+        Process { operation, namespace: stack.unwrap_or(SERVICE).to_owned() }
+    });
     panic::set_hook(Box::new(|info| event(Level::Error, "panic", &info.to_string())));
 }
 
@@ -49,6 +70,105 @@ pub enum Level {
     Error,
 }
 
+/// What the shop wants to know of its business. Each is written with the line of the invocation that has counted it, and
+/// only there: what is committed is counted at most once, and lost with the process that dies before its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Orders that were placed.
+    OrdersPlaced,
+    /// Orders that were refused because the stock was too small.
+    StockOuts,
+    /// Attempts to pay that failed.
+    PaymentsDeclined,
+    /// Minor units that were captured, by currency.
+    Revenue,
+    /// Minor units that the provider has agreed to give back, by currency.
+    Refunded,
+    /// Answers that had been given before, under the same idempotency key.
+    Replays,
+    /// Sessions that were ended because a token or code of theirs was used twice.
+    TokensReused,
+    /// Orders of which nobody knows what has become of the money, although the provider was asked. A gauge.
+    PaymentsInDoubt,
+    /// What the provider was found to have done, and neither an answer nor a webhook had told.
+    ReconciliationMismatches,
+    /// By how many seconds the oldest order that should have expired is late. A gauge.
+    OldestUnpaid,
+}
+
+impl Metric {
+    /// All that there are.
+    pub const ALL: [Self; 10] = [
+        Self::OrdersPlaced,
+        Self::StockOuts,
+        Self::PaymentsDeclined,
+        Self::Revenue,
+        Self::Refunded,
+        Self::Replays,
+        Self::TokensReused,
+        Self::PaymentsInDoubt,
+        Self::ReconciliationMismatches,
+        Self::OldestUnpaid,
+    ];
+
+    /// Its name in CloudWatch.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OrdersPlaced => "orders_placed",
+            Self::StockOuts => "stock_outs",
+            Self::PaymentsDeclined => "payments_declined",
+            Self::Revenue => "revenue",
+            Self::Refunded => "refunded",
+            Self::Replays => "replays",
+            Self::TokensReused => "tokens_reused",
+            Self::PaymentsInDoubt => "payments_in_doubt",
+            Self::ReconciliationMismatches => "reconciliation_mismatches",
+            Self::OldestUnpaid => "oldest_unpaid",
+        }
+    }
+
+    /// Its one dimension, if it has any.
+    pub fn dimension(self) -> Option<&'static str> {
+        matches!(self, Self::Revenue | Self::Refunded).then_some(CURRENCY)
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Revenue | Self::Refunded => "None",
+            Self::OldestUnpaid => "Seconds",
+            _ => "Count",
+        }
+    }
+}
+
+/// The dimension of the metrics that every invocation writes.
+pub const OPERATION: &str = "operation";
+/// Those metrics, with their units.
+pub const EACH: [(&str, &str); 3] = [("requests", "Count"), ("errors", "Count"), ("latency", "Milliseconds")];
+const CURRENCY: &str = "currency";
+
+/// Counts one more.
+pub fn count(metric: Metric) {
+    *tally().entry(None).or_default().entry(metric).or_default() += 1;
+}
+
+/// Adds up money, each currency by itself.
+pub fn add(metric: Metric, money: Money) {
+    let mut tally = tally();
+    let sum = tally.entry(Some(money.currency().code())).or_default().entry(metric).or_default();
+    *sum = sum.saturating_add(money.amount());
+}
+
+/// Says how something stands now.
+pub fn gauge(metric: Metric, value: i64) {
+    tally().entry(None).or_default().insert(metric, value);
+}
+
+fn tally() -> MutexGuard<'static, Tally> {
+    // Whoever panicked in between has left numbers, nothing half done.
+    TALLY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A line of the log. What it has nothing to say about is left out.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -61,9 +181,11 @@ struct Line<'a> {
     error: Option<&'a str>,
     #[serde(flatten)]
     invocation: Option<Outcome<'a>>,
+    #[serde(flatten)]
+    measures: Option<Measures>,
 }
 
-/// What a line tells of an invocation, its metrics among it.
+/// What a line tells of an invocation.
 #[derive(Serialize)]
 struct Outcome<'a> {
     request_id: &'a str,
@@ -74,24 +196,32 @@ struct Outcome<'a> {
     requests: u8,
     errors: u8,
     latency: f64,
+}
+
+/// What a line has counted, and which of its members CloudWatch is to take for metrics.
+#[derive(Serialize)]
+struct Measures {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    currency: Option<&'static str>,
+    #[serde(flatten)]
+    values: BTreeMap<&'static str, i64>,
     #[serde(rename = "_aws")]
-    aws: Metrics,
+    aws: Metadata,
 }
 
-/// Tells CloudWatch which members of the line are metrics.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Metrics {
+struct Metadata {
     timestamp: i64,
-    cloud_watch_metrics: [Metric; 1],
+    cloud_watch_metrics: Vec<Directive>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Metric {
+struct Directive {
     namespace: &'static str,
-    dimensions: [[&'static str; 1]; 1],
-    metrics: [Named; 3],
+    dimensions: [Vec<&'static str>; 1],
+    metrics: Vec<Named>,
 }
 
 #[derive(Serialize)]
@@ -101,9 +231,36 @@ struct Named {
     unit: &'static str,
 }
 
+impl Measures {
+    fn new() -> Self {
+        let aws = Metadata { timestamp: now().as_millis(), cloud_watch_metrics: Vec::new() };
+        Self { currency: None, values: BTreeMap::new(), aws }
+    }
+
+    /// Has CloudWatch take these members for metrics.
+    fn name(
+        &mut self,
+        dimension: Option<&'static str>,
+        metrics: impl Iterator<Item = (&'static str, &'static str)>,
+    ) {
+        self.aws.cloud_watch_metrics.push(Directive {
+            namespace: PROCESS.get().map_or(SERVICE, |process| &process.namespace),
+            dimensions: [dimension.into_iter().collect()],
+            metrics: metrics.map(|(name, unit)| Named { name, unit }).collect(),
+        });
+    }
+
+    /// Adds what was counted, in one currency or in none.
+    fn add(&mut self, currency: Option<&'static str>, counted: BTreeMap<Metric, i64>) {
+        self.currency = self.currency.or(currency);
+        self.name(currency.map(|_| CURRENCY), counted.keys().map(|metric| (metric.name(), metric.unit())));
+        self.values.extend(counted.into_iter().map(|(metric, value)| (metric.name(), value)));
+    }
+}
+
 /// Something that happened outside of a request, or besides its outcome.
 pub fn event(level: Level, message: &str, error: &str) {
-    write(level, message, Some(error), None);
+    write(level, message, Some(error), None, None);
 }
 
 /// Says why the process must end.
@@ -142,8 +299,6 @@ impl Invocation {
     pub fn end(self, status: u16, error: Option<&str>) {
         let failed = status >= 500;
         let duration_ms = self.started.elapsed().as_micros() as f64 / 1_000.0;
-        let metrics = [("requests", "Count"), ("errors", "Count"), ("latency", "Milliseconds")];
-        let metrics = metrics.map(|(name, unit)| Named { name, unit });
         let outcome = Outcome {
             request_id: &self.request_id,
             trace_id: self.trace_id.as_deref(),
@@ -153,12 +308,25 @@ impl Invocation {
             requests: 1,
             errors: u8::from(failed),
             latency: duration_ms,
-            aws: Metrics {
-                timestamp: now().as_millis(),
-                cloud_watch_metrics: [Metric { namespace: SERVICE, dimensions: [["operation"]], metrics }],
-            },
         };
-        write(if failed { Level::Error } else { Level::Info }, "request", error, Some(outcome));
+        let mut measures = Measures::new();
+        measures.name(Some(OPERATION), EACH.into_iter());
+        let mut further = Vec::new();
+        for (currency, counted) in mem::take(&mut *tally()) {
+            // A line says one currency. Only a schedule, which is about many orders, meets more.
+            if measures.currency.is_none() {
+                measures.add(currency, counted);
+            } else {
+                further.push((currency, counted));
+            }
+        }
+        let level = if failed { Level::Error } else { Level::Info };
+        write(level, "request", error, Some(outcome), Some(measures));
+        for (currency, counted) in further {
+            let mut measures = Measures::new();
+            measures.add(currency, counted);
+            write(Level::Info, "a further currency", None, None, Some(measures));
+        }
     }
 }
 
@@ -180,9 +348,15 @@ pub fn xray_trace_id(header: &str) -> Option<&str> {
     header.split(';').find_map(|part| part.trim().strip_prefix("Root="))
 }
 
-fn write(level: Level, message: &str, error: Option<&str>, invocation: Option<Outcome>) {
-    let (timestamp, operation) = (now(), OPERATION.get().copied());
-    let line = Line { timestamp, level, service: SERVICE, operation, message, error, invocation };
+fn write(
+    level: Level,
+    message: &str,
+    error: Option<&str>,
+    invocation: Option<Outcome>,
+    measures: Option<Measures>,
+) {
+    let (timestamp, operation) = (now(), PROCESS.get().map(|process| process.operation));
+    let line = Line { timestamp, level, service: SERVICE, operation, message, error, invocation, measures };
     // One write a line, so that lines never mix; where the log itself fails, there is nowhere left to say so.
     if let Ok(mut line) = serde_json::to_vec(&line) {
         line.push(b'\n');

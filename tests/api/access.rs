@@ -44,7 +44,9 @@ async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
         Row { request, caller: customer_of(order) }
     };
     match &*operation.id {
-        "health-get"
+        "docs-openapi"
+        | "docs-page"
+        | "health-get"
         | "products-get"
         | "products-list"
         | "inventory-get"

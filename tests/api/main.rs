@@ -9,7 +9,10 @@
 )]
 
 mod shop;
+#[path = "../used.rs"]
+mod used;
 
+mod docs;
 mod health;
 mod inventory;
 mod products;
@@ -40,8 +43,10 @@ mod keys;
 mod limits;
 mod log;
 mod mail;
+mod metrics;
 mod mishaps;
 mod once;
 mod outages;
+mod prices;
 mod races;
 mod versions;

@@ -6,21 +6,17 @@ use shared::{
     checkout::Checkout,
     domain::{cause::Cause, order::Queue},
     error::Error,
-    payments::Provider,
-    secrets::Secrets,
     store::Store,
     task,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let open = async |store: Store| {
-        let provider = Provider::connect(Secrets::connect()?.payments().await?)?;
-        Ok(Checkout::new(store.orders_and_stock()?, provider))
-    };
+    let open = async |store: Store| Checkout::open(store.orders_and_stock()?).await;
     task::serve_schedule(env!("CARGO_PKG_NAME"), open, reconcile).await
 }
 
 async fn reconcile(checkout: &Checkout, cause: Cause) -> Result<(), Error> {
-    checkout.work_off(Queue::Doubt, &cause).await
+    let new = checkout.work_off(Queue::Doubt, &cause).await;
+    checkout.work_off(Queue::Unresolved, &cause).await.and(new)
 }

@@ -5,7 +5,7 @@ use shared::{
     domain::{
         cause::{By, Cause},
         id::Id,
-        order::{Order, OrderId, Queue},
+        order::{Order, OrderId},
         payment::{Capture, Intent, IntentState, NewPayment},
         time::Timestamp,
         user::User,
@@ -213,11 +213,7 @@ fn item(order: &Order) -> Result<Value, BenchError> {
     item["sk"] = text(format!("ORDER#{}", order.id.own_part()));
     item["list"] = text("ORDER".to_owned());
     if let Some((queue, at)) = order.due() {
-        let queue = match queue {
-            Queue::Expiry => "EXPIRY",
-            Queue::Doubt => "DOUBT",
-        };
-        item["due"] = text(format!("{queue}#{}", order.id.group(GROUPS)));
+        item["due"] = text(format!("{}#{}", queue.as_str(), order.id.group(GROUPS)));
         item["due_at"] = text(at.to_string());
     }
     Ok(item)

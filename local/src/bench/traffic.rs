@@ -86,6 +86,8 @@ fn event(function: &str) -> Option<Event> {
 
 fn products(function: &str) -> Option<Event> {
     Some(match function {
+        "docs-openapi" => |_, _| Request::new("GET", "/openapi.json").event(),
+        "docs-page" => |_, _| Request::new("GET", "/docs").event(),
         "health-get" => |_, _| Request::new("GET", "/health").event(),
         "inventory-adjust" => |store, number| {
             let adjustment =

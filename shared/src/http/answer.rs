@@ -19,12 +19,14 @@ use super::{
 };
 use crate::{
     config::{self, ConfigError},
+    docs::Document,
     error::Error,
-    oauth::Html,
+    html::Html,
     store::{
         Page,
         idempotency::{Answered, Outcome, Recorded},
     },
+    telemetry::{self, Metric},
 };
 
 /// What scripts of other origins may read besides the body.
@@ -102,6 +104,20 @@ impl Answer {
     /// [`Error::Internal`] where it can't stand in a header.
     pub fn see_other(location: &str) -> Result<Self, Error> {
         Self::bare(StatusCode::SEE_OTHER).at(location)
+    }
+
+    /// 200 with a document.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where its policy can't stand in a header.
+    pub fn document(document: &Document) -> Result<Self, Error> {
+        let mut answer = Self::bare(StatusCode::OK).version(&document.version)?;
+        answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static(document.media_type));
+        answer.body.clone_from(&document.text);
+        match &document.policy {
+            Some(policy) => answer.header(CONTENT_SECURITY_POLICY, policy),
+            None => Ok(answer),
+        }
     }
 
     /// A page, for a person.
@@ -225,7 +241,7 @@ impl Answer {
     pub fn unless_replayed(self, outcome: Outcome) -> Result<Self, Error> {
         match outcome {
             Outcome::Done => Ok(self),
-            Outcome::Replayed(first) => Self::of(first)?.header(REPLAYED, "true"),
+            Outcome::Replayed(first) => Self::again(first),
         }
     }
 
@@ -234,8 +250,13 @@ impl Answer {
     /// # Errors
     /// [`Error::Internal`] where the record is damaged.
     pub fn of_attempt(answered: Answered) -> Result<Self, Error> {
-        let answer = Self::of(answered.answer)?;
-        if answered.replayed { answer.header(REPLAYED, "true") } else { Ok(answer) }
+        if answered.replayed { Self::again(answered.answer) } else { Self::of(answered.answer) }
+    }
+
+    /// The answer that was recorded, marked as such.
+    fn again(recorded: Recorded) -> Result<Self, Error> {
+        telemetry::count(Metric::Replays);
+        Self::of(recorded)?.header(REPLAYED, "true")
     }
 
     fn of(recorded: Recorded) -> Result<Self, Error> {

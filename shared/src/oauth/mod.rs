@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use authorization::{Authorization, Authorizer, Unanswerable, authorizer};
-pub use page::{Html, error as error_page};
+pub use page::error as error_page;
 
 use crate::{
     auth::{ACCESS_TOKEN_SECONDS, FIRST_PARTY, Grant, KeySet, Scope, Scopes, hash},

@@ -1,28 +1,20 @@
 //! The page on which a person signs in and lets a client in. It works without scripts, in the dark, on a telephone, and
 //! for who listens to it.
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use maud::{DOCTYPE, Markup, html};
-use ring::digest::{SHA256, digest};
 
 use super::Authorization;
-use crate::auth::Scope;
-
-/// A page, and the policy under which browsers show it.
-#[derive(Clone, Debug)]
-pub struct Html {
-    /// The document.
-    pub document: String,
-    /// Its Content-Security-Policy: this style, no script, nothing from elsewhere.
-    pub policy: String,
-}
+use crate::{
+    auth::Scope,
+    html::{Html, source},
+};
 
 const STYLE: &str = "\
 :root { color-scheme: light dark }
-body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; padding: 2rem 1rem; max-width: 26rem }
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; padding: max(2rem, 10vh) 1rem 2rem; max-width: 26rem }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem }
 ul { padding-left: 1.25rem }
-label { display: block; font-weight: 600; margin-top: 1rem }
+label { display: block; font-weight: 600; margin: 1rem 0 .25rem }
 input { box-sizing: border-box; width: 100%; font: inherit; padding: .625rem; border: 1px solid GrayText; border-radius: .375rem; background: Field; color: FieldText }
 button { font: inherit; font-weight: 600; width: 100%; margin-top: 1rem; padding: .75rem; border: 1px solid #1d4ed8; border-radius: .375rem; background: #1d4ed8; color: #fff; cursor: pointer }
 button[value=deny] { background: transparent; color: inherit; border-color: GrayText }
@@ -93,9 +85,9 @@ fn page(title: &str, body: Markup, form_action: &str) -> Html {
             body { (body) }
         }
     };
-    let style = BASE64_STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+    let style = source(STYLE);
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src {style}; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
     );
     Html { document: document.into_string(), policy }
 }

@@ -24,7 +24,7 @@ use crate::{
         user::{Actor, Session, User},
     },
     error::{Error, OAuthError},
-    telemetry::{self, Level},
+    telemetry::{self, Level, Metric},
 };
 
 /// How long a session lasts, however often it is prolonged, in seconds.
@@ -246,7 +246,10 @@ impl Sessions {
     ) -> Result<(), Error> {
         let what = "a token or code was used twice: its session ends";
         telemetry::event(Level::Warn, what, &session.to_string());
-        super::unless_refused(self.ending(user, session, "reused_at", now).send().await).map(drop)
+        if super::unless_refused(self.ending(user, session, "reused_at", now).send().await)?.is_some() {
+            telemetry::count(Metric::TokensReused);
+        }
+        Ok(())
     }
 
     fn ending(

@@ -48,7 +48,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF, form_of};
+pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF, assert_statuses, count, form_of};
 pub use contract::{CONTRACT, Contract, Operation, Received};
 pub use people::{Person, unique_address};
 use process::Log;
