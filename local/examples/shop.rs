@@ -65,6 +65,10 @@ enum Command {
     ///     cargo shop deploy prod --skip-build --parameter GradualDeployment=false -- --no-confirm-changeset
     #[command(verbatim_doc_comment)]
     Deploy(Deploy),
+    /// Release the API as it is: keep the document of each version in docs/api, to which tidy then holds the contracts
+    ///
+    /// Refuses, and lists the breaks, where a version that was released would break. docs/versioning.md tells what does.
+    Release,
     /// Measure the functions as they are deployed: start, answers, memory, size
     ///
     /// Builds them with the release profile, a minute or more for each that has changed. Then it starts each one many
@@ -269,6 +273,7 @@ fn main() -> ExitCode {
         Command::Ledger(view) => show_ledger(&view),
         Command::Tidy => tidy(),
         Command::Deploy(deploy) => deploy_to(&deploy),
+        Command::Release => release(),
         Command::Bench(bench) => measure(bench),
         Command::Torture(torture) => torment(&torture),
         Command::Seed { data_dir } => seed(&data_dir),
@@ -381,6 +386,15 @@ fn tidy() -> Done {
     let findings = tidy::findings(&root)?;
     findings.iter().for_each(|finding| println!("{finding}"));
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn release() -> Done {
+    let changed = tidy::release(&local::repository())?;
+    changed.iter().for_each(|file| println!("released {file}"));
+    if changed.is_empty() {
+        println!("nothing has changed since the last release");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -126,7 +126,7 @@ impl Watched {
         match (self.namespace.as_str(), dimension) {
             ("AWS/ApiGateway", "ApiName") => one("AWS::Serverless::Api", "Name"),
             ("AWS/ApiGateway", "Stage") => {
-                value == template.stage()
+                template.stages().contains(&value)
                     || value.strip_suffix(".Stage").is_some_and(|api| is(api, "AWS::Serverless::Api"))
             }
             ("AWS/ApiGateway", "Method" | "Resource") => {
