@@ -80,7 +80,7 @@ def main(url, passwords):
         body = NewPayment(payment_method=method)
         return orders_pay.sync_detailed(placed.id, client=customer, body=body, idempotency_key=attempt)
 
-    declined = expect(CardDeclined, pay("pm_card_chargeDeclined", key()).parsed)
+    declined = expect(CardDeclined, pay("pm_card_visa_chargeDeclined", key()).parsed)
     assert declined.payment.status is PaymentStatus.FAILED, declined
     attempt = key()
     payment = expect(Payment, pay("pm_card_visa", attempt).parsed)
