@@ -144,6 +144,18 @@ async fn all_mistakes_are_told_at_once() {
 }
 
 #[tokio::test]
+async fn a_whole_number_may_be_written_with_a_point() {
+    let shop = Shop::shared().await;
+    let product = shop.create_stocked("point", 5).await;
+    let path = format!("/products/{}/inventory/adjustments", product.id());
+
+    let body = json!({"delta": 24.0, "reason": "received"});
+    let adjusted = shop.post(&path).staff().key(&unique("key")).json(&body);
+
+    assert_eq!(adjusted.send().await.expect(201)["delta"], 24);
+}
+
+#[tokio::test]
 async fn every_invalid_field_of_an_adjustment_is_named() {
     let shop = Shop::shared().await;
     let product = shop.create_stocked("adjustment", 5).await;

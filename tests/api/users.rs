@@ -305,6 +305,11 @@ async fn a_profile_is_changed_by_its_owner() {
     let without = patch(again.etag(), json!({"phone": null, "addresses": []})).send().await.expect(200);
     assert_eq!((&without["phone"], &without["addresses"]), (&Value::Null, &json!([])));
     assert_eq!(without["name"], "CANARY Jane Roe");
+    // What is not there is removed by a patch that says so; what could never be there is not.
+    let still = patch(without.etag(), json!({"phone": null})).send().await.expect(200);
+    assert_eq!(still["phone"], Value::Null);
+    let unknown = patch(still.etag(), json!({"phone": null, "fax": null})).send().await;
+    unknown.expect_invalid(&[("/fax", "unknown_field")]);
     // Another's is another's.
     let other = shop.somebody().await;
     assert_eq!(shop.user(&other).await["name"], other.name);

@@ -20,7 +20,7 @@ pub use super::metrics::metrics;
 pub type Rule = fn(&Repository) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 19] = [
+pub const ALL: [Rule; 20] = [
     generated_files,
     packages,
     dependencies,
@@ -33,6 +33,7 @@ pub const ALL: [Rule; 19] = [
     resources,
     metrics,
     contracts,
+    contracts_are_complete,
     contracts_match_code,
     references,
     released,
@@ -605,6 +606,82 @@ pub fn contracts(repository: &Repository) -> Vec<String> {
         ]));
     }
     findings
+}
+
+/// Contracts leave nothing out: each operation tells what it is for, shows what it takes and answers, and has every
+/// status that follows from what it takes.
+pub fn contracts_are_complete(repository: &Repository) -> Vec<String> {
+    let mut findings = Vec::new();
+    for document in generated::documents(repository).values() {
+        for (path, item) in entries(&document["paths"]) {
+            for (method, operation) in entries(item) {
+                let place = format!("the contract of {} {path}", method.to_uppercase());
+                findings.extend(gaps(document, operation).into_iter().map(|gap| format!("{place} {gap}")));
+            }
+        }
+    }
+    findings
+}
+
+/// What an operation's contract leaves out.
+fn gaps(document: &Value, operation: &Value) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for name in ["summary", "description", "tags"].into_iter().filter(|name| operation[name].is_null()) {
+        gaps.push(format!("needs a {name}"));
+    }
+    let parameters: Vec<&Value> =
+        elements(&operation["parameters"]).map(|parameter| follow(document, parameter)).collect();
+    for parameter in &parameters {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        if parameter["description"].is_null() {
+            gaps.push(format!("needs a description of {name}"));
+        }
+        let fixed = !parameter["schema"]["const"].is_null();
+        if parameter["required"] == true && !fixed && !has_example(parameter) {
+            gaps.push(format!("needs an example of {name}"));
+        }
+    }
+    let body = &operation["requestBody"]["content"];
+    let responses =
+        entries(&operation["responses"]).map(|(status, response)| (status, follow(document, response)));
+    let responses: Vec<(&str, &Value)> = responses.collect();
+    let answers = responses.iter().map(|(status, response)| (*status, &response["content"]));
+    for (what, content) in answers.chain([("what it takes", body)]) {
+        // Pages are for people to see.
+        let silent = entries(content).filter(|(kind, media)| *kind != "text/html" && !has_example(media));
+        gaps.extend(silent.map(|(kind, _)| format!("needs an example of {what} as {kind}")));
+    }
+
+    let takes = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+    // OAuth 2.0 and webhooks have rules of their own.
+    let json = ["application/json", "application/merge-patch+json"].iter().any(|kind| !body[kind].is_null())
+        && !takes("Stripe-Signature");
+    let ways: Vec<&Value> = elements(&operation["security"]).collect();
+    let guarded = ways.iter().any(|way| !way["accessToken"].is_null());
+    let identified = parameters.iter().any(|parameter| parameter["in"] == "path");
+    let statuses = [
+        (json || takes("cursor"), &["400", "422"][..]),
+        (guarded, &["401", "403"]),
+        (identified, &["404"]),
+        (takes("If-None-Match"), &["304"]),
+        (takes("If-Match"), &["412", "428"]),
+        (json, &["413", "415"]),
+        (true, &["429", "500", "503"]),
+    ];
+    let wanted = statuses.iter().filter(|(applies, _)| *applies).flat_map(|(_, statuses)| *statuses);
+    let missing = wanted.filter(|status| !responses.iter().any(|(there, _)| there == *status));
+    gaps.extend(missing.map(|status| format!("needs the answer {status}")));
+    gaps
+}
+
+/// What a reference is about, or the value itself.
+fn follow<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    let Some(reference) = value["$ref"].as_str() else { return value };
+    reference.split('/').skip(1).fold(document, |place, name| &place[name])
+}
+
+fn has_example(value: &Value) -> bool {
+    !value["example"].is_null() || entries(&value["examples"]).next().is_some()
 }
 
 /// Contracts say of access and input what the code asks for.

@@ -193,13 +193,14 @@ impl<'f> Field<'f> {
         }
     }
 
-    /// Reads a whole number. One that no `i64` can hold is judged as the nearest that it can.
+    /// Reads a whole number, be it written `12` or `12.0`: JSON has one kind of number. One that no `i64` can hold is judged
+    /// as the nearest that it can.
     pub fn integer<T>(mut self, parse: impl FnOnce(i64) -> Result<T, Fault>) -> Option<T> {
         match self.value.take() {
             Some(Value::Number(number)) => match number.as_i64() {
                 Some(integer) => self.note(parse(integer)),
-                None => match beyond(&number) {
-                    Some(nearest) => self.note(parse(nearest)),
+                None => match whole(&number) {
+                    Some(integer) => self.note(parse(integer)),
                     None => self.refuse(Some(Value::Number(number)), "an integer"),
                 },
             },
@@ -303,12 +304,9 @@ impl<'f> Field<'f> {
     }
 }
 
-/// The `i64` that is nearest to a whole number which none can hold; none where it is a fraction.
-fn beyond(number: &Number) -> Option<i64> {
-    // From here on every float is a whole number, so that no fraction is taken for one.
-    const WHOLE: f64 = 9_007_199_254_740_992.0;
-    let float = number.as_f64()?;
-    (float.abs() >= WHOLE).then_some(if float < 0.0 { i64::MIN } else { i64::MAX })
+/// The `i64` that is nearest to a whole number which was written as a float; none where it is a fraction.
+fn whole(number: &Number) -> Option<i64> {
+    number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64)
 }
 
 fn child(pointer: &str, name: &str) -> String {

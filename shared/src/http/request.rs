@@ -23,7 +23,7 @@ use crate::{
     domain::{
         cause::{By, Cause},
         id::{Entity, Id},
-        input::{self, Object},
+        input::{self, Fault, Object},
         listing,
         time::Timestamp,
         user::Actor,
@@ -389,20 +389,27 @@ impl MergePatch {
     ///
     /// # Errors
     /// [`Error::Invalid`] with all that is wrong.
-    pub fn apply<T>(
-        &self,
-        to: &impl Serialize,
-        read: impl FnOnce(&mut Object) -> Option<T>,
-    ) -> Result<T, Error> {
-        let before = serde_json::to_value(to).map_err(Error::internal)?;
-        let mut document = before.clone();
+    pub fn apply<T>(&self, to: &impl Serialize, read: impl Fn(&mut Object) -> Option<T>) -> Result<T, Error> {
+        let mut document = serde_json::to_value(to).map_err(Error::internal)?;
+        let mut named = document.clone();
         json_patch::merge(&mut document, &self.0);
         // To remove what is not there changes nothing; but a client that names an unknown field is told so.
-        if let (Value::Object(patch), Value::Object(after)) = (&self.0, &mut document) {
-            let unknown = patch.iter().filter(|(name, value)| value.is_null() && before.get(name).is_none());
-            after.extend(unknown.map(|(name, value)| (name.clone(), value.clone())));
+        if let (Value::Object(patch), Value::Object(named)) = (&self.0, &mut named) {
+            named.extend(
+                patch
+                    .iter()
+                    .filter(|(_, value)| value.is_null())
+                    .map(|(name, _)| (name.clone(), Value::Null)),
+            );
         }
-        input::read(document, read).map_err(Error::Invalid)
+        let mut unknown = input::read(named, &read).err().unwrap_or_default();
+        unknown.retain(|invalid| invalid.fault == Fault::UnknownField);
+        match input::read(document, read) {
+            Ok(value) if unknown.is_empty() => Ok(value),
+            result => {
+                Err(Error::Invalid(result.err().unwrap_or_default().into_iter().chain(unknown).collect()))
+            }
+        }
     }
 }
 
