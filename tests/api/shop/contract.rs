@@ -15,13 +15,15 @@ use serde_json::{Value, json};
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::read);
 
 /// Headers of the transport, which are none of the function's.
-const TRANSPORT: [&str; 6] = [
+const TRANSPORT: [&str; 8] = [
     "connection",
     "content-length",
     "content-type",
     "date",
     "lambda-runtime-aws-request-id",
     "transfer-encoding",
+    "x-amz-request-id",
+    "x-amzn-requestid",
 ];
 
 pub struct Contract {
