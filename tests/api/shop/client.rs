@@ -185,7 +185,13 @@ impl Request {
                 Place::Deployed(_) if self.to_twin => skip("a twin"),
                 // Where the emulator takes it from that a request comes from elsewhere.
                 Place::Deployed(cloud) => {
-                    request.header("X-Api-Key", cloud.api_key()).header("X-Forwarded-For", &self.address)
+                    if self.headers.iter().any(|(name, _)| name == "x-forwarded-for") {
+                        skip("an address that a client claims, which the emulator believes");
+                    }
+                    let has_key = self.headers.iter().any(|(name, _)| name == "X-Api-Key");
+                    let request =
+                        if has_key { request } else { request.header("X-Api-Key", cloud.api_key()) };
+                    request.header("X-Forwarded-For", &self.address)
                 }
             };
             let answer = request.body(self.body.clone()).send().await?;
@@ -210,7 +216,14 @@ impl Request {
         }
         self.shop.running.log.assert_clean();
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { request: described, status, headers, text, json, log: Arc::clone(&self.shop.running.log) })
+        Ok(Answer {
+            request: described,
+            status,
+            headers,
+            text,
+            json,
+            log: Arc::clone(&self.shop.running.log),
+        })
     }
 
     fn header_map(&self) -> HeaderMap {

@@ -9,10 +9,10 @@ use std::{
 };
 
 use local::{bus::Bus, mail::Mailbox, stripe::Stripe};
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, Method, header::HeaderMap};
 use serde_json::{Value, json};
 
-use super::{BACKSTAGE, token::Signer};
+use super::{BACKSTAGE, EVENT_BUS, KEYS, Shop, token::Signer};
 
 /// What the emulator is asked for what has arrived is no older than this.
 const FRESH: Duration = Duration::from_millis(200);
@@ -96,23 +96,34 @@ impl Deployed {
         self.number("stripe_port")
     }
 
-    /// The key that its tokens are signed with.
+    /// A key that signs tokens, published beside those of the shop. It is made once for each deployment.
     pub fn signer(&self) -> Signer {
-        Signer::of_secret(self.text("signing_secret"))
+        let path = self.text("signing_key");
+        if let Ok(text) = fs::read_to_string(path) {
+            return Signer::of_secret(&text);
+        }
+        let signer = Signer::new("key-1");
+        self.dynamo("PutItem", json!({"TableName": KEYS, "Item": signer.item()})).unwrap();
+        fs::write(path, signer.secret()).unwrap();
+        signer
     }
 
     /// A call of an AWS API by its JSON protocol: `DynamoDB_20120810.Query`.
     pub fn call(&self, service: &str, target: &str, request: Value) -> Value {
         let (target, request) = (target.to_owned(), request.to_string());
         self.ask(service, "POST", "/", move |call| {
-            call.header("X-Amz-Target", target).header("Content-Type", "application/x-amz-json-1.0").body(request)
+            call.header("X-Amz-Target", target)
+                .header("Content-Type", "application/x-amz-json-1.0")
+                .body(request)
         })
     }
 
     /// A call of an AWS API by its REST protocol.
     pub fn rest(&self, service: &str, method: &'static str, path: &str, request: &Value) -> Value {
         let request = if request.is_null() { String::new() } else { request.to_string() };
-        self.ask(service, method, path, move |call| call.header("Content-Type", "application/json").body(request))
+        self.ask(service, method, path, move |call| {
+            call.header("Content-Type", "application/json").body(request)
+        })
     }
 
     fn ask(
@@ -189,16 +200,16 @@ impl Deployed {
             for message in &messages {
                 let event: Value = serde_json::from_str(message["Body"].as_str().unwrap()).unwrap();
                 let entry = json!({
-                    "EventBusName": self.text("bus"),
+                    "EventBusName": EVENT_BUS,
                     "Source": event["source"],
                     "DetailType": event["detail-type"],
                     "Detail": event["detail"].to_string(),
                 });
                 self.pass_on(bus.url.clone(), "AWSEvents.PutEvents", &json!({"Entries": [entry]}));
             }
-            let entries = messages.iter().enumerate().map(|(id, message)| {
-                json!({"Id": id.to_string(), "ReceiptHandle": message["ReceiptHandle"]})
-            });
+            let entries = messages.iter().enumerate().map(
+                |(id, message)| json!({"Id": id.to_string(), "ReceiptHandle": message["ReceiptHandle"]}),
+            );
             let delete = json!({"QueueUrl": queue, "Entries": entries.collect::<Vec<_>>()});
             self.call("sqs", "AmazonSQS.DeleteMessageBatch", delete);
         }
@@ -217,6 +228,16 @@ impl Deployed {
         // By its path, because who sends them can't find the host.
         let path = format!("/_aws/execute-api/{}/v1/payments/webhooks/stripe", self.api());
         stripe.send_webhooks_to(Some(&format!("http://127.0.0.1:{}{path}", self.number("port"))));
+    }
+}
+
+impl Shop {
+    /// Sends a request that no operation is declared for.
+    pub async fn send_raw(&self, method: Method, path: &str) -> (u16, HeaderMap, String) {
+        let answer =
+            self.http.request(method, format!("{}/v1{path}", self.cloud().url())).send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        (status, headers, answer.text().await.unwrap())
     }
 }
 

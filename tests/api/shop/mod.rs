@@ -50,9 +50,9 @@ use tokio::{
 };
 
 pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF, form_of};
-pub use contract::{CONTRACT, Operation};
-pub use people::{Person, unique_address};
+pub use contract::{CONTRACT, Operation, differs_each_time};
 use deployed::{Deployed, FIRST_NUMBER, skip, skip_where_deployed};
+pub use people::{Person, unique_address};
 use process::Log;
 use proxy::{Calls, Proxy, Service};
 use token::{Signer, Token, secret};
@@ -536,7 +536,6 @@ impl Workshop {
             _ => panic!("no test has called {operation} yet"),
         }
     }
-
 
     fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -182,6 +182,12 @@ pub fn claims_of(token: &str) -> Value {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
 }
 
+/// What its header says.
+pub fn header_of(token: &str) -> Value {
+    let swapped: Vec<&str> = token.split('.').collect();
+    claims_of(&[swapped[1], swapped[0], swapped[2]].join("."))
+}
+
 /// The token in a mail: in its link, and on a line of its own.
 #[track_caller]
 pub fn token_in(mail: &Mail) -> String {
