@@ -61,9 +61,9 @@ fn template_folders_packages_and_contracts_have_the_same_names() {
             "products-get",
         )
         .finds("must have FunctionName", template, "AWS::StackName}-products-get", "AWS::StackName}-get")
-        .finds("if, and only if, ProductsList", template, "Type: Api\n", "Type: HttpApi\n")
-        .finds("must have an openapi-send.yaml if", template, "        Submit:\n", "        Send:\n")
-        .finds("must have an openapi-submit.yaml if", template, "        Submit:\n", "        Send:\n")
+        .finds("if, and only if, ProductsList", template, "Http: { Type: Api,", "Http: { Type: HttpApi,")
+        .finds("must have an openapi-send.yaml if", template, "Submit: {", "Send: {")
+        .finds("must have an openapi-submit.yaml if", template, "Submit: {", "Send: {")
         .finds("call package and [[bin]] products-get", manifest, "products-get", "get");
 
     let renamed = rule
@@ -91,6 +91,8 @@ fn functions_have_the_variables_that_they_ask_for() {
         .finds("HealthGet has BUILD,", template, "BUILD_ID:", "BUILD:")
         .finds("lacks KEYS_TABLE", template, "KEYS_TABLE:", "KEY_TABLE:")
         .finds("lacks ALLOWED_ORIGIN", template, "ALLOWED_ORIGIN:", "ORIGIN:")
+        .finds("Globals has ORIGIN, which no", template, "ALLOWED_ORIGIN:", "ORIGIN:")
+        .finds("HealthGet has PUBLIC_URL,", template, "BUILD_ID:", "PUBLIC_URL:")
         .finds("UsersVerifyEmail lacks ADMIN_EMAIL", template, "ADMIN_EMAIL:", "ADMIN:")
         .finds("MailSend lacks MAIL_FROM", template, "MAIL_FROM:", "MAIL:")
         .finds("local/env must set KEYS_TABLE", "local/env", "KEYS_TABLE", "KEYS");
@@ -114,7 +116,7 @@ fn functions_have_just_the_rights_that_they_need() {
             "Resource: !GetAtt EventArchive.Arn",
         )
         .finds(
-            "EventsPublish has rights on OrdersTable, which none",
+            "MailSend has rights on OrdersTable, which none",
             template,
             "Stream: !GetAtt OrdersTable.StreamArn",
             "Stream: !GetAtt KeysTable.StreamArn",
@@ -156,10 +158,10 @@ fn functions_are_called_and_not_held_up() {
 #[test]
 fn functions_have_limits_logs_and_alarms() {
     let template = "template.yaml";
-    let alarms = "Alarms: [!Ref ProductsGetFaults]";
+    let alarms = "Alarms: [!Ref ProductsGetAlarm]";
     holds(rules::operation)
         .finds("the limits on time must rise", template, "Timeout: 15\n", "Timeout: 30\n")
-        .finds("must have Architectures [arm64]", template, "[arm64]", "[x86_64]")
+        .finds("must have Architectures", template, "[!Ref Architecture]", "[arm64]")
         .finds("UsersRegister must have MemorySize 1769", template, "MemorySize: 1769", "MemorySize: 512")
         .finds(
             "UsersVerifyEmail must have MemorySize",
@@ -167,15 +169,58 @@ fn functions_have_limits_logs_and_alarms() {
             "SignIn::new",
             "new",
         )
-        .finds("ProductsGet needs a log group", template, "!Ref ProductsGetLogs", "!Ref ProductsListLogs")
+        .finds("a LogGroup that has RetentionInDays", template, "!Ref Logs", "!Ref Parked")
         .finds("ProductsGet needs an alarm", template, alarms, "Alarms: []")
-        .finds("the alarm of ProductsGet must watch", template, alarms, "Alarms: [!Ref ProductsListFaults]")
+        .finds("the alarm of ProductsGet must watch", template, alarms, "Alarms: [!Ref ProductsListAlarm]")
         .finds(
-            "the alarm of OauthAuthorize must watch POST /oauth/authorize",
+            "must watch 5XXError and Latency of GET /products",
             template,
-            ", !Ref OauthAuthorizeSubmitFaults]",
+            "MetricName: 5XXError",
+            "MetricName: 4XXError",
+        )
+        .finds(
+            "the alarm of OauthAuthorize must watch 5XXError and Latency of POST /oauth/authorize",
+            template,
+            ", !Ref OauthAuthorizeSubmitAlarm]",
             "]",
         );
+}
+
+#[test]
+fn every_alarm_is_heard_and_has_a_chapter_in_the_runbook() {
+    let (template, runbook) = ("template.yaml", "docs/operating.md");
+    holds(rules::alarms)
+        .finds("ProductsListAlarm needs AlarmActions", template, "AlarmActions:", "InsufficientDataActions:")
+        .finds("ProductsListAlarm needs AlarmActions", template, "[!Ref AlarmTopic]", "[!Ref Parked]")
+        .finds("ParkedSome's description must end", template, "#something-is-parked", "#something")
+        .finds("ParkedSome's description must end", runbook, "### Something is parked", "### Something")
+        .finds("no alarm leads to #something:", runbook, "### Something is parked", "### Something");
+}
+
+#[test]
+fn what_costs_or_can_be_guessed_has_limits_of_its_own() {
+    let template = "template.yaml";
+    holds(rules::throttles)
+        .finds("POST /sessions of SessionsCreate needs a limit", template, "/~1sessions", "/~1session")
+        .finds("limits POST /session, where nothing answers", template, "/~1sessions", "/~1session")
+        .finds(
+            "POST /orders of OrdersCreate needs a limit",
+            template,
+            "ThrottlingBurstLimit: !Ref OrderBurst",
+            "A: b",
+        )
+        .finds("must limit all other methods", template, "ResourcePath: /*", "ResourcePath: /health");
+}
+
+#[test]
+fn the_stack_stays_below_the_limit_of_resources() {
+    let topics: String = (0..100).map(|n| format!("  Topic{n}: {{ Type: AWS::SNS::Topic }}\n")).collect();
+    holds(rules::resources).finds(
+        "resources, of 430 at most",
+        "template.yaml",
+        "  Api:\n",
+        &format!("{topics}  Api:\n"),
+    );
 }
 
 #[test]
@@ -186,8 +231,8 @@ fn contracts_agree_with_the_routes() {
         .finds(
             "has the path parameters",
             "template.yaml",
-            "Path: /products/{product_id}\n",
-            "Path: /products/{id}\n",
+            "Path: \"/products/{product_id}\"",
+            "Path: \"/products/{id}\"",
         )
         .finds(
             "must have operationId products-get",

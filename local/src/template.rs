@@ -138,6 +138,22 @@ pub struct Refusal {
     pub body: String,
 }
 
+/// A YAML document, with what its merge keys (`<<`) stand for written out.
+///
+/// # Errors
+/// Where it is no YAML.
+pub fn parse(text: &str) -> Result<Value, serde_yaml_ng::Error> {
+    let mut document: Value = serde_yaml_ng::from_str(text)?;
+    // What is merged may have a merge key itself, and one pass works off one level.
+    loop {
+        let before = document.clone();
+        document.apply_merge()?;
+        if document == before {
+            return Ok(document);
+        }
+    }
+}
+
 impl Template {
     /// Reads the template of the repository at `root`.
     ///
@@ -146,7 +162,7 @@ impl Template {
     pub fn read(root: &Path) -> Result<Self, TemplateError> {
         let path = root.join("template.yaml");
         let text = fs::read_to_string(&path).map_err(|error| TemplateError::Read(path.clone(), error))?;
-        serde_yaml_ng::from_str(&text).map(Self).map_err(|error| TemplateError::Yaml(path, error))
+        parse(&text).map(Self).map_err(|error| TemplateError::Yaml(path, error))
     }
 
     /// The API, for scripts of the web origin `origin`.
@@ -434,7 +450,7 @@ mod tests {
     use super::*;
 
     fn template(text: &str) -> Template {
-        Template(serde_yaml_ng::from_str(text).expect("valid YAML"))
+        Template(parse(text).expect("valid YAML"))
     }
 
     #[test]
@@ -466,6 +482,15 @@ mod tests {
             .map(|source| (source.function.as_str(), source.table.as_str(), source.filters.len()))
             .collect();
         assert_eq!(read, [("publish", "UsersTable", 0), ("publish", "OrdersTable", 1)]);
+    }
+
+    #[test]
+    fn what_repeats_may_be_merged() {
+        let document =
+            parse("a: { <<: &b { <<: &c { d: 1, e: 1 }, e: 2 }, f: 3 }\ng: { <<: *c, e: 4 }").expect("YAML");
+
+        let wanted = parse("a: { d: 1, e: 2, f: 3 }\ng: { d: 1, e: 4 }").expect("YAML");
+        assert_eq!(document, wanted);
     }
 
     #[test]

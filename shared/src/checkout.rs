@@ -5,12 +5,15 @@
 //! of it is written down. So whoever dies in between leaves a trace, by which the caller's repetition, a webhook or the
 //! schedule goes on. What to ask next says [`Order::next_step`]; what the provider says goes in by [`Order::learn`].
 
+use std::future::ready;
+
 use crate::{
     auth::{Customer, OrderAccess},
+    config::ConfigError,
     domain::{
         cause::{By, Cause},
         id::Id,
-        order::{Order, OrderId, OrderStatus, Queue, Refusal, Step, StockChanges},
+        order::{ABANDONED, Order, OrderId, Queue, Refusal, Step, StockChanges},
         payment::{
             Intent, IntentState, NewCapture, NewPayment, NewRefund, Payment, Refund, RefundNews, Status,
         },
@@ -18,17 +21,14 @@ use crate::{
     },
     error::{self, Error},
     payments::{Failure, Provider, Webhook},
+    secrets::Secrets,
     store::{
-        idempotency::{Answered, Attempt, Earlier, Recorded},
-        orders::{Cursor, GROUPS, Kept, Note, Orders, Saved, contended},
+        idempotency::{Answered, Attempt, Recorded},
+        orders::{Begun, Cursor, GROUPS, Note, Orders, Saved, TRIES, contended},
     },
     telemetry::{self, Level},
 };
 
-/// How often an order is read again because it has changed under the hands of who would change it.
-const TRIES: u32 = 5;
-/// A payment that nobody has tried to charge for so many milliseconds is called off: nobody is at work on it any more.
-const ABANDONED: i64 = 30 * 1000;
 /// The longest pause, in milliseconds, until something in doubt is looked at again.
 const LONGEST_PAUSE: i64 = 24 * 60 * 60 * 1000;
 /// The decline code of a payment whose payment method the provider does not know.
@@ -50,9 +50,13 @@ enum News {
 }
 
 impl Checkout {
-    /// What it takes: the orders, with the stocks where those change, and the provider.
-    pub fn new(orders: Orders, provider: Provider) -> Self {
-        Self { orders, provider }
+    /// Of these orders, which have the stocks where those change, and of the provider.
+    ///
+    /// # Errors
+    /// Where `PAYMENTS_SECRET` or `PAYMENTS_URL` is missing.
+    pub async fn open(orders: Orders) -> Result<Self, ConfigError> {
+        let provider = Provider::connect(Secrets::connect()?.payments().await?)?;
+        Ok(Self { orders, provider })
     }
 
     /// Pays an order. A repetition goes on where the attempt before it has stopped.
@@ -72,18 +76,14 @@ impl Checkout {
         let by = OrderAccess::Own(by);
         // What the provider has said to the confirmation, which is sent only once.
         let mut confirmed: Option<Intent> = None;
-        for tried in 0..TRIES {
-            let (kept, id) = match self.orders.begin(&by, order, attempt).await? {
-                (_, Some(Earlier::Answered(answer))) => return Ok(Answered { answer, replayed: true }),
-                (kept, Some(Earlier::Begun(id))) => (kept, id.parse().map_err(|_| damaged())?),
-                (kept, None) => match self.begin_payment(&kept, new, id, attempt).await {
-                    Ok(Saved::Done(kept)) => (*kept, id),
-                    Ok(Saved::Replayed(answer)) => return Ok(Answered { answer, replayed: true }),
-                    Ok(Saved::Overtaken) => continue,
-                    // Order and record may have been read on either side of a twin's commit: look again.
-                    Err(Error::Order(_)) if tried == 0 => continue,
-                    Err(error) => return Err(error),
-                },
+        let begin = |mut order: Order| async move {
+            self.begin_payment(&mut order, id, new, cause).await?;
+            Ok((order, id.to_string(), StockChanges::default()))
+        };
+        for _ in 0..TRIES {
+            let (kept, id) = match self.orders.begin(&by, order, attempt, begin, |_, _| Ok(None)).await? {
+                Begun::Answered(answered) => return Ok(answered),
+                Begun::UnderWay(kept, id) => (kept, id.parse().map_err(|_| damaged())?),
             };
             let mut after = kept.order.clone();
             let payment = after.payment(id).ok_or_else(damaged)?.clone();
@@ -115,13 +115,11 @@ impl Checkout {
 
     async fn begin_payment(
         &self,
-        kept: &Kept,
-        new: &NewPayment,
+        order: &mut Order,
         id: Id<Payment>,
-        attempt: &Attempt,
-    ) -> Result<Saved, Error> {
-        let cause = attempt.cause();
-        let mut order = kept.order.clone();
+        new: &NewPayment,
+        cause: &Cause,
+    ) -> Result<(), Error> {
         order.check_payable(cause.at)?;
         let intent = self.provider.create(order.id, order.next_attempt(), order.total, new.capture).await;
         let intent = match intent {
@@ -132,9 +130,7 @@ impl Checkout {
             }
             Err(failure) => return Err(failure.into()),
         };
-        order.begin_payment(id, intent.id, new, cause)?;
-        let record = attempt.begun(id);
-        self.orders.save(kept, order, &StockChanges::default(), Note::First(&record), cause).await
+        Ok(order.begin_payment(id, intent.id, new, cause)?)
     }
 
     /// Has the provider charge; none where its answer is in doubt.
@@ -231,32 +227,17 @@ impl Checkout {
         answer: impl Fn(&Order, &str) -> Result<Recorded, Error>,
     ) -> Result<Answered, Error> {
         let cause = attempt.cause();
-        for tried in 0..TRIES {
-            let (mut kept, what) = match self.orders.begin(by, order, attempt).await? {
-                (_, Some(Earlier::Answered(answer))) => return Ok(Answered { answer, replayed: true }),
-                (kept, Some(Earlier::Begun(what))) => (kept, what),
-                (kept, None) => {
-                    let mut order = kept.order.clone();
-                    let (what, stocks) = match begin(&mut order) {
-                        Ok(begun) => begun,
-                        // Order and record may have been read on either side of a twin's commit: look again.
-                        Err(_) if tried == 0 => continue,
-                        Err(refusal) => return Err(refusal.into()),
-                    };
-                    // Where the provider need not be asked, it is done with this.
-                    let done = order.next_step().is_none().then(|| answer(&order, &what)).transpose()?;
-                    let record = match &done {
-                        Some(answer) => attempt.answered(answer.clone()),
-                        None => attempt.begun(&what),
-                    };
-                    match (self.orders.save(&kept, order, &stocks, Note::First(&record), cause).await?, done)
-                    {
-                        (Saved::Done(_), Some(answer)) => return Ok(Answered { answer, replayed: false }),
-                        (Saved::Done(kept), None) => (*kept, what),
-                        (Saved::Replayed(answer), _) => return Ok(Answered { answer, replayed: true }),
-                        (Saved::Overtaken, _) => continue,
-                    }
-                }
+        let begin = |mut order: Order| {
+            let begun = begin(&mut order).map_err(Error::from);
+            ready(begun.map(|(what, stocks)| (order, what, stocks)))
+        };
+        // Where the provider need not be asked, it is done at once.
+        let at_once =
+            |order: &Order, what: &str| order.next_step().is_none().then(|| answer(order, what)).transpose();
+        for _ in 0..TRIES {
+            let (mut kept, what) = match self.orders.begin(by, order, attempt, begin, at_once).await? {
+                Begun::Answered(answered) => return Ok(answered),
+                Begun::UnderWay(kept, what) => (kept, what),
             };
             loop {
                 let step = kept.order.next_step();
@@ -278,7 +259,7 @@ impl Checkout {
                 let record = attempt.answered(answer.clone());
                 let note = if goes_on { Note::None } else { Note::Answer(&record) };
                 match self.orders.save(&kept, order, &stocks, note, cause).await? {
-                    Saved::Done(saved) if goes_on => kept = *saved,
+                    Saved::Done(saved) if goes_on => kept = saved,
                     Saved::Done(_) => return Ok(Answered { answer, replayed: false }),
                     Saved::Replayed(answer) => return Ok(Answered { answer, replayed: true }),
                     Saved::Overtaken => break,
@@ -337,10 +318,7 @@ impl Checkout {
     }
 
     async fn refund_news(&self, refund: &Refund, payment: &Payment) -> Result<Option<RefundNews>, Failure> {
-        let known = |news: &RefundNews| {
-            news.refund_id == Some(refund.id) || Some(&news.provider_id) == refund.provider_id.as_ref()
-        };
-        Ok(self.provider.refunds(payment).await?.into_iter().find(known))
+        Ok(self.provider.refunds(payment).await?.into_iter().find(|news| news.is_of(refund)))
     }
 
     /// Takes in a webhook, which is a hint only: what counts is what the provider says when it is asked. So it may come
@@ -359,19 +337,32 @@ impl Checkout {
             read => read?,
         };
         let order = order.ok_or(Error::NotFound)?;
-        for _ in 0..TRIES {
-            let kept = self.orders.find(order).await?.ok_or(Error::NotFound)?;
-            let mut order = kept.order.clone();
-            let mut stocks = take_in(&mut order, &News::Payment(intent.clone()), cause)?;
+        let (intent, webhook) = (&intent, &webhook);
+        let learn = |mut order: Order| async move {
+            let mut stocks = order.learn(intent, cause)?;
             let payment = order.payments.iter().find(|payment| payment.provider_id == intent.id).cloned();
-            if let (Webhook::Refund(_), Some(payment)) = (&webhook, &payment) {
-                for news in self.provider.refunds(payment).await? {
-                    stocks.extend(order.learn_refund(&news, cause)?);
+            match (webhook, payment) {
+                (Webhook::Refund(_), Some(payment)) => {
+                    for news in self.provider.refunds(&payment).await? {
+                        stocks.extend(order.learn_refund(&news, cause)?);
+                    }
                 }
+                (Webhook::Dispute(_, news), Some(_)) => order.learn_dispute(*news, cause),
+                _ => {}
             }
-            if let (Webhook::Dispute(_, news), Some(_)) = (&webhook, &payment) {
-                order.learn_dispute(*news, cause);
-            }
+            Ok((order, stocks))
+        };
+        self.change(order, learn, cause).await
+    }
+
+    /// Changes an order for nobody who waits for an answer, if there is something to change.
+    async fn change<F>(&self, id: OrderId, change: impl Fn(Order) -> F, cause: &Cause) -> Result<(), Error>
+    where
+        F: Future<Output = Result<(Order, StockChanges), Error>>,
+    {
+        for _ in 0..TRIES {
+            let kept = self.orders.find(id).await?.ok_or(Error::NotFound)?;
+            let (order, stocks) = change(kept.order.clone()).await?;
             if order == kept.order {
                 return Ok(());
             }
@@ -414,37 +405,29 @@ impl Checkout {
 
     /// Gives back the stock of an order that was not paid in time, after its payment was called off.
     async fn expire(&self, id: OrderId, cause: &Cause) -> Result<(), Error> {
-        for _ in 0..TRIES {
-            let Some(kept) = self.orders.find(id).await? else { return Ok(()) };
-            let mut order = kept.order.clone();
-            let over = order.expires_at.is_some_and(|deadline| deadline <= cause.at);
-            if order.status != OrderStatus::Open || !over {
-                return Ok(());
-            }
+        let expire = |mut order: Order| async move {
             let mut stocks = StockChanges::default();
-            let live = order.payments.iter().find(|payment| payment.status.is_live()).cloned();
-            if let Some(payment) = live {
+            if !order.is_overdue(cause.at) {
+                return Ok((order, stocks));
+            }
+            if let Some(payment) = order.live_payment().cloned() {
                 let intent = self.call_off(&payment).await?;
                 stocks = order.learn(&intent, cause)?;
             }
             match order.expire(cause) {
                 Ok(released) => stocks.extend(released),
                 // It was paid in the last moment, or the bank still thinks about it.
-                Err(Refusal::NotExpired) if order == kept.order => return Ok(()),
                 Err(Refusal::NotExpired) => {}
                 Err(refusal) => return Err(refusal.into()),
             }
-            match self.orders.save(&kept, order, &stocks, Note::None, cause).await? {
-                Saved::Overtaken => {}
-                Saved::Done(_) | Saved::Replayed(_) => return Ok(()),
-            }
-        }
-        Err(contended())
+            Ok((order, stocks))
+        };
+        self.change(id, expire, cause).await
     }
 
     /// Asks the provider about an order until nothing is in doubt, or nothing new comes.
     async fn settle(&self, id: OrderId, cause: &Cause) -> Result<(), Error> {
-        let Some(mut kept) = self.orders.find(id).await? else { return Ok(()) };
+        let mut kept = self.orders.find(id).await?.ok_or(Error::NotFound)?;
         if kept.order.due().is_none_or(|(queue, at)| queue != Queue::Doubt || at > cause.at) {
             return Ok(());
         }
@@ -465,10 +448,9 @@ impl Checkout {
             }
             kept = match self.orders.save(&kept, order, &stocks, Note::None, cause).await? {
                 Saved::Done(saved) => *saved,
-                Saved::Overtaken | Saved::Replayed(_) => match self.orders.find(id).await? {
-                    Some(kept) => kept,
-                    None => return Ok(()),
-                },
+                Saved::Overtaken | Saved::Replayed(_) => {
+                    self.orders.find(id).await?.ok_or(Error::NotFound)?
+                }
             };
             if kept.order.next_step().is_none() {
                 return Ok(());

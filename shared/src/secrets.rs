@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::{
     auth::{Claims, Grant, Key, KeySet, SigningKey},
     aws,
-    cache::Cache,
+    cache::{Cache, Reading},
     config::{self, ConfigError},
     domain::time::Timestamp,
     error::Error,
@@ -41,7 +41,8 @@ impl Secrets {
     /// Where `SIGNING_SECRET` or `PUBLIC_URL` is missing.
     pub async fn issuer(&self) -> Result<Issuer, ConfigError> {
         let name = config::issuer(&config::required("PUBLIC_URL")?);
-        let keys = self.open("the signing keys", config::required("SIGNING_SECRET")?).await;
+        let secret = config::required("SIGNING_SECRET")?;
+        let keys = Keys(self.open("the signing keys", secret, KeySet::read).await);
         Ok(Issuer { name, keys })
     }
 
@@ -50,7 +51,8 @@ impl Secrets {
     /// # Errors
     /// Where `HMAC_SECRET` is missing.
     pub async fn hmac_keys(&self) -> Result<Keys, ConfigError> {
-        Ok(self.open("the HMAC keys", config::required("HMAC_SECRET")?).await)
+        let secret = config::required("HMAC_SECRET")?;
+        Ok(Keys(self.open("the HMAC keys", secret, KeySet::read).await))
     }
 
     /// The secrets themselves, for the one function that makes new keys.
@@ -68,28 +70,43 @@ impl Secrets {
     /// Where `PAYMENTS_SECRET` is missing.
     pub async fn payments(&self) -> Result<ProviderSecret, ConfigError> {
         let secret = config::required("PAYMENTS_SECRET")?;
-        let cache = Cache::new("the payment provider's keys");
-        let secret = ProviderSecret(Arc::new(KeptKeys { client: self.client.clone(), secret, cache }));
-        secret.0.cache.preload(async || secret.0.read().await).await;
-        Ok(secret)
+        let keys = self.open("the payment provider's keys", secret, ProviderKeys::read).await;
+        Ok(ProviderSecret(keys))
     }
 
-    async fn open(&self, what: &'static str, secret: String) -> Keys {
-        let keys = Kept { client: self.client.clone(), secret, cache: Cache::new(what) };
-        keys.cache.preload(async || keys.read().await).await;
-        Keys(Arc::new(keys))
+    async fn open<T>(&self, what: &'static str, secret: String, parse: Parse<T>) -> Arc<Kept<T>> {
+        let kept = Kept { client: self.client.clone(), secret, parse, cache: Cache::new(what) };
+        kept.cache.preload(async || kept.read().await).await;
+        Arc::new(kept)
+    }
+}
+
+/// What the text of a secret means.
+type Parse<T> = fn(&str) -> Result<T, Error>;
+
+/// What is in a secret, kept in memory.
+struct Kept<T> {
+    client: Client,
+    secret: String,
+    parse: Parse<T>,
+    cache: Cache<T>,
+}
+
+impl<T> Kept<T> {
+    async fn get(&self) -> Result<Reading<T>, Error> {
+        self.cache.get(async || self.read().await).await
+    }
+
+    async fn read(&self) -> Result<T, Error> {
+        let call = self.client.get_secret_value().secret_id(&self.secret);
+        let answer = call.send().await.map_err(aws::judge)?;
+        (self.parse)(answer.secret_string().unwrap_or_default())
     }
 }
 
 /// The keys in a secret, kept in memory.
 #[derive(Clone)]
-pub struct Keys(Arc<Kept>);
-
-struct Kept {
-    client: Client,
-    secret: String,
-    cache: Cache<KeySet>,
-}
+pub struct Keys(Arc<Kept<KeySet>>);
 
 impl Keys {
     /// The keys.
@@ -98,7 +115,7 @@ impl Keys {
     /// [`Error::Unavailable`] where they can't be read.
     pub async fn get(&self) -> Result<Arc<KeySet>, Error> {
         let kept = &self.0;
-        let mut keys = kept.cache.get(async || kept.read().await).await?;
+        let mut keys = kept.get().await?;
         // Right after the first deployment there is none, for a moment.
         if keys.value.is_empty() && keys.may_be_repeated() {
             keys = kept.cache.load(async || kept.read().await).await?;
@@ -107,14 +124,6 @@ impl Keys {
             return Err(Error::Unavailable("keys-rotate has made no key yet".into()));
         }
         Ok(keys.value)
-    }
-}
-
-impl Kept {
-    async fn read(&self) -> Result<KeySet, Error> {
-        let call = self.client.get_secret_value().secret_id(&self.secret);
-        let answer = call.send().await.map_err(aws::judge)?;
-        KeySet::read(answer.secret_string().unwrap_or_default())
     }
 }
 
@@ -127,15 +136,18 @@ pub struct ProviderKeys {
     pub webhook_secrets: Vec<String>,
 }
 
+impl ProviderKeys {
+    fn read(text: &str) -> Result<Self, Error> {
+        // What the text is stays out of the error: it is a secret.
+        serde_json::from_str(text).map_err(|_| {
+            Error::internal("the secret of the payment provider is not the JSON that it should be")
+        })
+    }
+}
+
 /// [`ProviderKeys`], kept in memory.
 #[derive(Clone)]
-pub struct ProviderSecret(Arc<KeptKeys>);
-
-struct KeptKeys {
-    client: Client,
-    secret: String,
-    cache: Cache<ProviderKeys>,
-}
+pub struct ProviderSecret(Arc<Kept<ProviderKeys>>);
 
 impl ProviderSecret {
     /// The keys.
@@ -143,22 +155,11 @@ impl ProviderSecret {
     /// # Errors
     /// [`Error::Unavailable`] where they can't be read, or nobody has entered them yet.
     pub async fn get(&self) -> Result<Arc<ProviderKeys>, Error> {
-        let keys = self.0.cache.get(async || self.0.read().await).await?.value;
+        let keys = self.0.get().await?.value;
         if keys.api_key.is_empty() {
             return Err(Error::Unavailable("nobody has entered the payment provider's keys".into()));
         }
         Ok(keys)
-    }
-}
-
-impl KeptKeys {
-    async fn read(&self) -> Result<ProviderKeys, Error> {
-        let call = self.client.get_secret_value().secret_id(&self.secret);
-        let answer = call.send().await.map_err(aws::judge)?;
-        // What the text is stays out of the error: it is a secret.
-        serde_json::from_str(answer.secret_string().unwrap_or_default()).map_err(|_| {
-            Error::internal("the secret of the payment provider is not the JSON that it should be")
-        })
     }
 }
 

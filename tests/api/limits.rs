@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::shop::{Answer, Options, Person, Request, Shop, USERS, unique_address};
+use crate::shop::{Answer, Options, Person, Request, Shop, USERS, assert_statuses, count, unique_address};
 
 const FREE: usize = 5;
 
@@ -213,8 +213,8 @@ async fn evaluated(shop: &Shop, guesses: impl Iterator<Item = Person>) -> usize 
     });
     let answers = join_all(guesses.iter().map(|person| guess(shop, person))).await;
     assert!(clock.hits() >= 200, "the clock was read {} times", clock.hits());
-    assert!(answers.iter().all(|answer| [401, 429].contains(&answer.status)), "{answers:#?}");
-    answers.iter().filter(|answer| answer.status == 401).count()
+    assert_statuses(&answers, &[401, 429]);
+    count(&answers, 401)
 }
 
 #[tokio::test]

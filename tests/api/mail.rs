@@ -6,9 +6,12 @@ use local::mail::Fault;
 use serde_json::{Value, json};
 
 use crate::shop::{
-    Options, Person, Shop, USERS, eventually,
+    Options, Person, Shop, USERS,
+    buyers::{VISA, basket},
+    eventually,
     people::token_in,
     proxy::{Refusal, Service, refusals},
+    unique,
 };
 
 /// The event that a change of the table of users is.
@@ -196,4 +199,65 @@ async fn who_answers_a_request_sends_no_mail() {
     shop.mail_to(&person.email, 2).await;
     let senders: BTreeSet<String> = watched.observed().into_iter().map(|call| call.function).collect();
     assert_eq!(senders, BTreeSet::from(["mail-send".to_owned()]));
+}
+
+/// The subjects of the mails that somebody has got, once there are so many.
+async fn subjects(shop: &Shop, person: &Person, count: usize) -> Vec<String> {
+    shop.mails_to(&person.email, count).await.into_iter().map(|mail| mail.subject).collect()
+}
+
+#[tokio::test]
+async fn customers_hear_what_becomes_of_their_orders() {
+    let shop = Shop::shared().await;
+    let (mug, person) = (shop.create_stocked("mail", 10).await, shop.somebody().await);
+    let session = shop.session(&person).await;
+    let own = |path: &str, body: &Value| {
+        shop.post(path).bearer(&session.access_token).key(&unique("key")).json(body)
+    };
+    let order = own("/orders", &basket(&[(mug.id(), 2)])).send().await.expect(201);
+    let payment = json!({"payment_method": VISA, "capture": "manual"});
+    own(&format!("/orders/{}/payments", order.id()), &payment).send().await.expect(201);
+    shop.capture(&order, None).send().await.expect(200);
+    let parcel = json!({"lines": [{"product_id": mug.id(), "quantity": 1}], "tracking": {"carrier": "Post & Co", "number": "JD-7"}});
+    shop.fulfil(&order, &parcel).send().await.expect(201);
+    shop.refund(&order, &json!({"amount": 150})).send().await.expect(201);
+    let expected = ["Your order is confirmed", "Your order is on its way", "Your money is on its way back"];
+    assert_eq!(subjects(&shop, &person, 4).await[1..], expected);
+
+    let text = async |number: usize| shop.mail_to(&person.email, number).await;
+    let (confirmed, shipped, refunded) = (text(2).await, text(3).await, text(4).await);
+    let name = mug["name"].as_str().unwrap();
+    let says = |mail: &local::mail::Mail, words: &[&str]| {
+        let text = mail.text.as_deref().unwrap();
+        words.iter().for_each(|word| assert!(text.contains(word), "{word} in {text}"));
+    };
+    let link = format!("/orders/{}", order.id());
+    says(&confirmed, &[&format!("2 \u{d7} {name}"), &link, "37.00 EUR"]);
+    says(&shipped, &[&format!("1 \u{d7} {name}"), "Post & Co has it, as number JD-7", &link]);
+    says(&refunded, &["1.50 EUR", &link]);
+    assert!(shipped.html.as_deref().unwrap().contains("Post &amp; Co"));
+}
+
+#[tokio::test]
+async fn who_cancels_an_order_hears_of_it_once_and_who_forgets_it_nothing() {
+    let shop = Shop::shared().await;
+    let (mug, person) = (shop.create_stocked("mail", 10).await, shop.somebody().await);
+    let session = shop.session(&person).await;
+    let place = || {
+        let order = basket(&[(mug.id(), 1)]);
+        shop.post("/orders").bearer(&session.access_token).key(&unique("key")).json(&order)
+    };
+    let (forgotten, order) = (place().send().await.expect(201), place().send().await.expect(201));
+    shop.later(forgotten.id());
+    shop.run("orders-expire").await;
+    let before = shop.stored(order.id());
+    let cancel = shop.post(&format!("/orders/{}/cancel", order.id())).bearer(&session.access_token);
+    cancel.key(&unique("key")).send().await.expect(200);
+    assert_eq!(subjects(&shop, &person, 2).await[1..], ["Your order is cancelled"]);
+    // The stream may bring it again.
+    let marked = async || (waiting(&shop, &person, "MAIL#order").len() == 1).then_some(());
+    eventually("the mark of the mail", marked).await;
+    let again = event_of("MODIFY", Some(&before), &shop.stored(order.id()));
+    assert_eq!(shop.invoke("mail-send", &again).await, json!({"batchItemFailures": []}));
+    assert_eq!(subjects(&shop, &person, 2).await.len(), 2);
 }

@@ -44,4 +44,5 @@ mod mail;
 mod mishaps;
 mod once;
 mod outages;
+mod prices;
 mod races;

@@ -6,28 +6,29 @@ use serde_json::json;
 use crate::{
     bus::assert_published_well,
     shop::{
-        Answer, Options, Person, Request, Shop, USERS,
+        Answer, Options, Person, Request, Shop, USERS, assert_statuses,
         books::timeline,
         buyers::{VISA, mark_of},
-        changed, new_product,
+        changed, count, new_product,
         proxy::Refusal,
         unique, unique_user,
     },
 };
 
-fn count(answers: &[Answer], status: u16) -> usize {
-    answers.iter().filter(|answer| answer.status == status).count()
-}
-
-#[tokio::test]
-async fn i01_stock_never_goes_below_nothing_under_64_writers() {
-    let shop = Shop::with(&[
+/// A shop for those who write stocks.
+async fn stocks() -> Shop {
+    Shop::with(&[
         ("inventory-adjust", 8),
         ("inventory-get", 2),
         ("inventory-movements", 1),
         ("products-create", 1),
     ])
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn i01_stock_never_goes_below_nothing_under_64_writers() {
+    let shop = stocks().await;
     let product = shop.create_stocked("writers", 20).await;
     let ended = AtomicBool::new(false);
     let watcher = async {
@@ -57,13 +58,7 @@ async fn i01_stock_never_goes_below_nothing_under_64_writers() {
 
 #[tokio::test]
 async fn i01_books_balance_after_writers_who_add_and_take() {
-    let shop = Shop::with(&[
-        ("inventory-adjust", 8),
-        ("inventory-get", 2),
-        ("inventory-movements", 1),
-        ("products-create", 1),
-    ])
-    .await;
+    let shop = stocks().await;
     let product = shop.create_stocked("books", 0).await;
     let start = shop.calls("TransactWriteItems").about(product.id()).hold();
     let deltas: Vec<i64> = (0..64).map(|n| if n % 3 == 0 { 5 } else { -3 }).collect();
@@ -75,7 +70,7 @@ async fn i01_books_balance_after_writers_who_add_and_take() {
     });
     let moved: i64 =
         deltas.iter().zip(&answers).filter(|(_, answer)| answer.status == 201).map(|(delta, _)| delta).sum();
-    assert!(answers.iter().all(|answer| [201, 409].contains(&answer.status)), "{answers:#?}");
+    assert_statuses(&answers, &[201, 409]);
     assert_eq!(shop.inventory(product.id()).await["on_hand"], moved);
     shop.assert_books_balance(product.id()).await;
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::telemetry;
 
 use crate::shop::{
-    Answer, Options, Shop, WEBHOOK_SECRET,
+    Answer, Options, Shop, WEBHOOK_SECRET, assert_statuses,
     books::timeline,
     buyers::{ANSWER_LOST, AUTHENTICATION, ERROR_500, VISA, signature},
     eventually,
@@ -79,8 +79,7 @@ async fn a_webhook_that_cannot_be_read_is_400_and_one_that_is_not_signed_is_not_
     for body in
         ["", "{", "null", "[]", "5", "{}", r#"{"type": 5}"#, r#"{"type": "payment_intent.succeeded"}"#]
     {
-        let answer = shop.signed_webhook(body).send().await;
-        assert!([204, 400].contains(&answer.status), "{answer:?}");
+        let answer = shop.signed_webhook(body).send().await.expect_any(&[204, 400]);
         if answer.status == 400 {
             answer.expect_problem(400, "malformed_json");
         }
@@ -112,16 +111,14 @@ async fn what_a_webhook_does_not_concern_is_taken_and_forgotten() {
     }
     // A payment that is not of this shop's making.
     let foreign = json!({"id": "pi_of_another_shop", "object": "payment_intent", "metadata": {}});
-    let answer = shop.webhook(SUCCEEDED, &foreign).send().await;
-    assert!([204, 404].contains(&answer.status), "{answer:?}");
+    shop.webhook(SUCCEEDED, &foreign).send().await.expect_any(&[204, 404]);
     // One of an order that there is not.
     let order = "ord_01jd8x2m9q5w3r7t1v6y4z0abc01jd8x2m9q5w3r7t1v6y4z0abc";
     let unknown = shop.provider_intent_for(order).await;
     shop.webhook(SUCCEEDED, &unknown).send().await.expect_problem(404, "not_found");
     // One that another program has made at the same account.
     let foreign = shop.provider_intent_for("PLANTED").await;
-    let answer = shop.webhook(SUCCEEDED, &foreign).send().await;
-    assert!([204, 404].contains(&answer.status), "{answer:?}");
+    shop.webhook(SUCCEEDED, &foreign).send().await.expect_any(&[204, 404]);
 }
 
 #[tokio::test]
@@ -144,8 +141,7 @@ async fn i08_what_a_webhook_says_is_asked_of_stripe_before_it_is_believed() {
     let dear = shop.ordered(&[(mug.id(), 5)]).await;
     let mut intent = shop.provider_intent(&shop.intent(cheap.id(), 0));
     intent["metadata"]["order_id"] = json!(dear.id());
-    let answer = shop.webhook(SUCCEEDED, &intent).send().await;
-    assert!([204, 404].contains(&answer.status), "{answer:?}");
+    shop.webhook(SUCCEEDED, &intent).send().await.expect_any(&[204, 404]);
     assert_eq!(shop.order(dear.id()).await["payment_status"], "unpaid");
     shop.assert_books(&[mug.id()]);
 }
@@ -191,7 +187,7 @@ async fn i14_webhooks_that_come_twice_late_or_in_any_order_end_with_what_is_so()
     shop.later(order.id());
     let webhooks = join_all((0..8).map(|_| shop.webhook_of(SUCCEEDED, order.id(), 0).send()));
     let (answers, ()) = tokio::join!(webhooks, shop.run("payments-reconcile"));
-    assert!(answers.iter().all(|answer| [204, 503].contains(&answer.status)), "{answers:#?}");
+    assert_statuses(&answers, &[204, 503]);
     let read = shop.settle(order.id()).await;
     assert_eq!((&read["payment_status"], timeline(&read.json)["paid"]), (&json!("paid"), 1));
     shop.assert_books(&[mug.id()]);

@@ -1,4 +1,4 @@
-//! On the stream of Users: the mails, each at least once. One that the post office refuses for good is given up.
+//! On the streams of Users and Orders: the mails, each at least once. One that the post office refuses for good is given up.
 
 use std::process::ExitCode;
 

@@ -8,17 +8,12 @@ use shared::{
     domain::payment::{NewCapture, Payment, Status},
     error::Error,
     http::{self, Answer, Request},
-    payments::Provider,
-    secrets::Secrets,
     store::{Store, keys::Keys},
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let open = async |store: Store| {
-        let provider = Provider::connect(Secrets::connect()?.payments().await?)?;
-        Ok((store.keys().await?, Checkout::new(store.orders()?, provider)))
-    };
+    let open = async |store: Store| Ok((store.keys().await?, Checkout::open(store.orders()?).await?));
     http::serve(env!("CARGO_PKG_NAME"), open, capture).await
 }
 

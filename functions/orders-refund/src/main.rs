@@ -8,17 +8,13 @@ use shared::{
     domain::payment::{NewRefund, Refund, RefundStatus},
     error::Error,
     http::{self, Answer, Request},
-    payments::Provider,
-    secrets::Secrets,
     store::{Store, keys::Keys},
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let open = async |store: Store| {
-        let provider = Provider::connect(Secrets::connect()?.payments().await?)?;
-        Ok((store.keys().await?, Checkout::new(store.orders_and_stock()?, provider)))
-    };
+    let open =
+        async |store: Store| Ok((store.keys().await?, Checkout::open(store.orders_and_stock()?).await?));
     http::serve(env!("CARGO_PKG_NAME"), open, refund).await
 }
 

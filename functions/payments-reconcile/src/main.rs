@@ -6,18 +6,13 @@ use shared::{
     checkout::Checkout,
     domain::{cause::Cause, order::Queue},
     error::Error,
-    payments::Provider,
-    secrets::Secrets,
     store::Store,
     task,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let open = async |store: Store| {
-        let provider = Provider::connect(Secrets::connect()?.payments().await?)?;
-        Ok(Checkout::new(store.orders_and_stock()?, provider))
-    };
+    let open = async |store: Store| Checkout::open(store.orders_and_stock()?).await;
     task::serve_schedule(env!("CARGO_PKG_NAME"), open, reconcile).await
 }
 

@@ -7,8 +7,6 @@ use shared::{
     domain::cause::By,
     error::Error,
     http::{self, Answer, Request},
-    payments::Provider,
-    secrets::Secrets,
     store::Store,
 };
 
@@ -17,10 +15,7 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let open = async |store: Store| {
-        let provider = Provider::connect(Secrets::connect()?.payments().await?)?;
-        Ok(Checkout::new(store.orders_and_stock()?, provider))
-    };
+    let open = async |store: Store| Checkout::open(store.orders_and_stock()?).await;
     http::serve(env!("CARGO_PKG_NAME"), open, hear).await
 }
 

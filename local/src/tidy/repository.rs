@@ -9,6 +9,7 @@ use std::{
 use serde_yaml_ng::Value;
 
 use super::TidyError;
+use crate::template::parse;
 
 /// The texts of a repository's sources and documents, by their path from its root.
 pub type Files = BTreeMap<String, String>;
@@ -78,7 +79,7 @@ impl Repository {
     pub fn new(files: Files) -> Result<Self, TidyError> {
         let yaml = |path: &str| {
             let text = files.get(path).map_or("", String::as_str);
-            serde_yaml_ng::from_str(text).map_err(|cause| TidyError::Yaml(path.to_owned(), cause))
+            parse(text).map_err(|cause| TidyError::Yaml(path.to_owned(), cause))
         };
         let mut folders: BTreeMap<String, Folder> = BTreeMap::new();
         for (path, text) in &files {
@@ -164,6 +165,11 @@ impl Template {
         functions.map(|(id, properties)| Function { id, properties, template: self }).collect()
     }
 
+    /// The names of the environment variables that all functions have.
+    pub fn variables(&self) -> BTreeSet<&str> {
+        entries(&self.globals()["Environment"]["Variables"]).map(|(name, _)| name).collect()
+    }
+
     /// The API's stage, with which every path begins: the version.
     pub fn stage(&self) -> &str {
         let mut apis = self.resources("AWS::Serverless::Api");
@@ -214,11 +220,9 @@ impl<'t> Function<'t> {
         events.filter_map(route).collect()
     }
 
-    /// The names of its environment variables.
+    /// The names of its own environment variables, beside those of all functions.
     pub fn variables(&self) -> BTreeSet<&'t str> {
-        let everywhere = entries(&self.template.globals()["Environment"]["Variables"]);
-        let own = entries(&self.properties["Environment"]["Variables"]);
-        everywhere.chain(own).map(|(name, _)| name).collect()
+        entries(&self.properties["Environment"]["Variables"]).map(|(name, _)| name).collect()
     }
 
     /// Its IAM statements, whether in its own policies or in those of a role that is written out.

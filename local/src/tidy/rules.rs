@@ -11,14 +11,14 @@ use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT, PROVIDER_TI
 use super::{
     generated,
     repository::{Function, Repository, Route, elements, entries, texts},
-    text::{between, calls, code, modules_used, names_after, pascal, table_rows, toml},
+    text::{anchor, between, calls, code, headings, modules_used, names_after, pascal, table_rows, toml},
 };
 
 /// A rule: what is wrong in a repository.
 pub type Rule = fn(&Repository) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 14] = [
+pub const ALL: [Rule; 17] = [
     generated_files,
     packages,
     dependencies,
@@ -26,6 +26,9 @@ pub const ALL: [Rule; 14] = [
     rights,
     triggers,
     operation,
+    alarms,
+    throttles,
+    resources,
     contracts,
     contracts_match_code,
     references,
@@ -119,32 +122,42 @@ pub fn dependencies(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// A function has exactly the variables that its code asks for, and local/env has a word for each of them.
+/// A function has exactly the variables that its code asks for, beside those that Globals give to all; and local/env has a
+/// word for each of them.
 pub fn variables(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     let sources = repository.below("shared/src/", ".rs").map(|(path, source)| (path, code(source)));
     let sources: Vec<(&str, String)> = sources.collect();
     let askers = askers(&sources);
+    let everywhere = repository.template.variables();
+    let mut of_use: BTreeSet<&str> = BTreeSet::new();
     for function in repository.template.functions() {
-        let (id, given) = (function.id, function.variables());
+        let (id, own) = (function.id, function.variables());
         let main = repository.folders.get(function.name()).map(|folder| code(&folder.main));
         let main = main.unwrap_or_default();
         let called = askers.iter().filter(|asker| asker.is_called_by("", &main));
         let asked = called.flat_map(|asker| asker.asked.iter().copied()).chain(settings(&main));
         let asked: BTreeSet<&str> = asked.collect();
-        for variable in asked.difference(&given) {
+        of_use.extend(everywhere.iter().filter(|variable| asked.contains(*variable)));
+        for variable in asked.difference(&own).filter(|variable| !everywhere.contains(*variable)) {
             findings.push(format!(
                 "template.yaml: {id} lacks {variable}, which its code asks for: add it to Environment"
             ));
         }
-        for variable in given.difference(&asked) {
+        for variable in
+            own.iter().filter(|variable| !asked.contains(*variable) || everywhere.contains(*variable))
+        {
             findings.push(format!(
-                "template.yaml: {id} has {variable}, which its code never asks for: remove it"
+                "template.yaml: {id} has {variable}, which its code never asks for, or Globals gives to all: remove it"
             ));
         }
     }
+    for variable in everywhere.iter().filter(|variable| !of_use.contains(*variable)) {
+        findings
+            .push(format!("template.yaml: Globals has {variable}, which no function asks for: remove it"));
+    }
     let functions = repository.template.functions();
-    let all: BTreeSet<&str> = functions.iter().flat_map(Function::variables).collect();
+    let all: BTreeSet<&str> = functions.iter().flat_map(Function::variables).chain(everywhere).collect();
     let local = repository.text("local/env");
     for variable in all.into_iter().filter(|variable| !local.contains(variable)) {
         findings.push(format!("local/env must set {variable}, or say where it comes from on this machine"));
@@ -365,6 +378,8 @@ pub fn operation(repository: &Repository) -> Vec<String> {
     let gateway = Duration::from_secs(29);
     let limits = [ATTEMPT_TIMEOUT, CALL_TIMEOUT, PROVIDER_TIMEOUT, HANDLER_TIMEOUT, timeout, gateway];
     let is = |key: &str, value: &str| globals[key] == value;
+    let logs =
+        repository.template.resource(globals["LoggingConfig"]["LogGroup"].as_str().unwrap_or_default());
     let mut findings = named([
         (
             limits.is_sorted_by(|shorter, longer| shorter < longer),
@@ -378,13 +393,17 @@ pub fn operation(repository: &Repository) -> Vec<String> {
         ),
         (is("Tracing", "Active"), "template.yaml: Globals must have Tracing Active".to_owned()),
         (
-            texts(&globals["Architectures"]).eq(["arm64"]),
-            "template.yaml: Globals must have Architectures [arm64], for which `cargo lambda build` is run"
+            texts(&globals["Architectures"]).eq(["Architecture"]),
+            "template.yaml: Globals must have Architectures [!Ref Architecture], for which `cargo shop deploy` builds"
                 .to_owned(),
+        ),
+        (
+            logs["Type"] == "AWS::Logs::LogGroup" && !logs["Properties"]["RetentionInDays"].is_null(),
+            "template.yaml: Globals must have a LoggingConfig, with a LogGroup that has RetentionInDays".to_owned(),
         ),
     ]);
     for function in repository.template.functions() {
-        findings.extend(logs_and_alarms(repository, &function));
+        findings.extend(roll_back(repository, &function));
         let main =
             repository.folders.get(function.name()).map(|folder| code(&folder.main)).unwrap_or_default();
         let hashes = ["PasswordHash::of(", "SignIn::new("].iter().any(|call| main.contains(call));
@@ -398,38 +417,162 @@ pub fn operation(repository: &Repository) -> Vec<String> {
     findings
 }
 
-fn logs_and_alarms(repository: &Repository, function: &Function) -> Vec<String> {
+/// What brings the old version of a function back: alarms, and for each of its routes one on what its callers see.
+fn roll_back(repository: &Repository, function: &Function) -> Vec<String> {
     let id = function.id;
-    let resource = |value: &Value| repository.template.resource(value.as_str().unwrap_or_default());
-    let logs = resource(&function.properties["LoggingConfig"]["LogGroup"]);
-    let log_name = format!("/aws/lambda/${{AWS::StackName}}-{}", function.name());
+    let named = elements(&function.properties["DeploymentPreference"]["Alarms"]);
     let alarms: Vec<&Value> =
-        elements(&function.properties["DeploymentPreference"]["Alarms"]).map(resource).collect();
-    let all_there = alarms.iter().all(|alarm| alarm["Type"] == "AWS::CloudWatch::Alarm");
-    let mut findings = named([
-        (
-            logs["Properties"]["LogGroupName"] == log_name
-                && !logs["Properties"]["RetentionInDays"].is_null(),
-            format!(
-                "template.yaml: {id} needs a log group {log_name} with RetentionInDays, named in its LoggingConfig"
-            ),
-        ),
-        (
-            !alarms.is_empty() && all_there,
-            format!("template.yaml: {id} needs an alarm, named in its DeploymentPreference"),
-        ),
-    ]);
+        named.map(|alarm| repository.template.resource(alarm.as_str().unwrap_or_default())).collect();
+    let mut findings = Vec::new();
+    if alarms.is_empty() || alarms.iter().any(|alarm| alarm["Type"] != "AWS::CloudWatch::Alarm") {
+        findings.push(format!("template.yaml: {id} needs an alarm, named in its DeploymentPreference"));
+    }
     for Route { method, path, .. } in function.routes() {
-        let watches = |alarm: &&Value| {
-            let dimensions = elements(&alarm["Properties"]["Dimensions"]);
+        let watches = |metric: &&Value| {
+            let dimensions = elements(&metric["Dimensions"]);
             let values: Vec<&str> = dimensions.filter_map(|dimension| dimension["Value"].as_str()).collect();
             values.contains(&method) && values.contains(&path)
         };
-        if !alarms.iter().any(watches) {
-            findings.push(format!("template.yaml: the alarm of {id} must watch {method} {path}"));
+        let metrics = alarms.iter().flat_map(|alarm| elements(&alarm["Properties"]["Metrics"]));
+        let metrics = metrics.map(|metric| &metric["MetricStat"]["Metric"]).filter(watches);
+        let names: BTreeSet<&str> = metrics.filter_map(|metric| metric["MetricName"].as_str()).collect();
+        if !names.is_superset(&BTreeSet::from(["5XXError", "Latency"])) {
+            findings.push(format!(
+                "template.yaml: the alarm of {id} must watch 5XXError and Latency of {method} {path}"
+            ));
         }
     }
     findings
+}
+
+/// Every alarm tells somebody, when it begins and when it is over, and leads to a chapter of the runbook; and every
+/// chapter has an alarm.
+pub fn alarms(repository: &Repository) -> Vec<String> {
+    let runbook = "docs/operating.md";
+    let chapters: BTreeSet<String> = headings(repository.text(runbook), "### ").map(anchor).collect();
+    let mut missing = chapters.clone();
+    let mut findings = Vec::new();
+    for (id, alarm) in repository.template.resources("AWS::CloudWatch::Alarm") {
+        let tells = |key: &str| {
+            let told = texts(&alarm[key]);
+            told.map(|topic| repository.template.resource(topic))
+                .any(|topic| topic["Type"] == "AWS::SNS::Topic")
+        };
+        let description = alarm["AlarmDescription"].as_str().unwrap_or_default();
+        let chapter = description.split_once(&format!("{runbook}#")).map(|(_, anchor)| anchor.trim_end());
+        findings.extend(named([
+            (
+                tells("AlarmActions") && tells("OKActions"),
+                format!(
+                    "template.yaml: {id} needs AlarmActions and OKActions with a topic, else nobody hears it"
+                ),
+            ),
+            (
+                chapter.is_some_and(|chapter| chapters.contains(chapter)),
+                format!(
+                    "template.yaml: {id}'s description must end with {runbook}# and a chapter (###) there"
+                ),
+            ),
+        ]));
+        if let Some(chapter) = chapter {
+            missing.remove(chapter);
+        }
+    }
+    findings
+        .extend(missing.iter().map(|chapter| format!("{runbook}: no alarm leads to #{chapter}: remove it")));
+    findings
+}
+
+/// The operations that a limit of their own holds back: where passwords can be guessed, mails be caused, tokens be had,
+/// stock be taken, or Stripe be called, by whoever comes.
+const THROTTLED: [&str; 10] = [
+    "oauth-authorize-submit",
+    "oauth-token",
+    "orders-cancel",
+    "orders-create",
+    "orders-pay",
+    "sessions-create",
+    "users-forgot-password",
+    "users-register",
+    "users-reset-password",
+    "users-verify-email",
+];
+
+/// Limits are on routes that are there, and the operations that need their own have them.
+pub fn throttles(repository: &Repository) -> Vec<String> {
+    let apis = repository.template.resources("AWS::Serverless::Api");
+    let settings = apis.flat_map(|(_, api)| elements(&api["MethodSettings"]));
+    let limits: BTreeSet<(String, &str)> = settings
+        .filter(|setting| {
+            ["Rate", "Burst"].iter().all(|kind| !setting[format!("Throttling{kind}Limit")].is_null())
+        })
+        .filter_map(|setting| {
+            Some((
+                setting["ResourcePath"].as_str()?.replace("~1", "/").replacen("//", "/", 1),
+                setting["HttpMethod"].as_str()?,
+            ))
+        })
+        .collect();
+    let mut findings = Vec::new();
+    let mut found = BTreeSet::from([("/*".to_owned(), "*")]);
+    for (function, route) in routes(repository) {
+        let limit = (route.path.to_owned(), route.method);
+        if THROTTLED.contains(&route.operation.as_str()) && !limits.contains(&limit) {
+            findings.push(format!(
+                "template.yaml: {} {} of {} needs a limit of its own in MethodSettings",
+                route.method, route.path, function.id
+            ));
+        }
+        found.insert(limit);
+    }
+    for (path, method) in limits.difference(&found) {
+        findings.push(format!("template.yaml: MethodSettings limits {method} {path}, where nothing answers"));
+    }
+    if !limits.contains(&("/*".to_owned(), "*")) {
+        findings.push("template.yaml: MethodSettings must limit all other methods (/* and \"*\")".to_owned());
+    }
+    findings
+}
+
+/// A stack may have 500 resources. An operation takes seven; so this leaves room for some ten of them, in which to split
+/// the stack without haste.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>
+const MOST_RESOURCES: usize = 430;
+
+/// The stack has fewer resources than fit into one, once SAM has made of each function what it is made of.
+pub fn resources(repository: &Repository) -> Vec<String> {
+    let count: usize = entries(&repository.template.0["Resources"])
+        .map(|(_, resource)| made_of(resource))
+        .sum::<usize>()
+        // CodeDeploy's application and role, for all functions together.
+        + 2;
+    named([(
+        count <= MOST_RESOURCES,
+        format!(
+            "template.yaml has {count} resources, of {MOST_RESOURCES} at most: split it by service, or make do with fewer"
+        ),
+    )])
+}
+
+/// How many resources SAM makes of one, as samtranslator 1.110 does.
+fn made_of(resource: &Value) -> usize {
+    let properties = &resource["Properties"];
+    match resource["Type"].as_str() {
+        // The API, its deployment, its stage.
+        Some("AWS::Serverless::Api") => 3,
+        // The function, its version, its alias, its deployment group; its role; what calls it.
+        Some("AWS::Serverless::Function") => {
+            let events = entries(&properties["Events"]).map(|(_, event)| match event["Type"].as_str() {
+                // A rule, and the permission to call.
+                Some("Schedule") => 2,
+                _ => 1,
+            });
+            4 + usize::from(properties["Role"].is_null())
+                + usize::from(!properties["EventInvokeConfig"].is_null())
+                + events.sum::<usize>()
+        }
+        _ => 1,
+    }
 }
 
 /// Contracts agree with the routes: names, path parameters, API keys.

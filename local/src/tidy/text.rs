@@ -79,6 +79,17 @@ pub fn toml<'t>(text: &'t str, heading: &str) -> Vec<(&'t str, &'t str)> {
         .collect()
 }
 
+/// The headings of a Markdown document that begin so.
+pub fn headings<'t>(document: &'t str, prefix: &str) -> impl Iterator<Item = &'t str> {
+    document.lines().filter_map(move |line| line.strip_prefix(prefix))
+}
+
+/// What a link to a heading ends with, after the `#`.
+pub fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
 /// The rows of a document's tables that begin with a name in backticks: that name, and the next cell.
 pub fn table_rows(document: &str) -> Vec<(&str, &str)> {
     let rows = document.lines().filter_map(|line| line.trim().strip_prefix("| `")?.split_once("` |"));

@@ -196,7 +196,7 @@ fn amount(body: &mut Object) -> Option<Option<i64>> {
 }
 
 /// What is to go back to the customer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NewRefund {
     /// In minor units of the order's currency; all that is left, if nothing is said.
     pub amount: Option<i64>,
@@ -304,6 +304,13 @@ pub struct RefundNews {
     pub provider_id: String,
     /// How far it is.
     pub status: RefundStatus,
+}
+
+impl RefundNews {
+    /// Whether it is said of that refund.
+    pub fn is_of(&self, refund: &Refund) -> bool {
+        self.refund_id == Some(refund.id) || refund.provider_id.as_ref() == Some(&self.provider_id)
+    }
 }
 
 /// What the provider says of a dispute, now.

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{
-    Delete, DeleteRequest, KeysAndAttributes, Update, WriteRequest,
+    Delete, Update,
     builders::{DeleteBuilder, UpdateBuilder},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, key, number, text,
+    Item, batch, key, number, text,
     transaction::Transaction,
     users::{Account, Users, opening_profile, partition, profile_key, raise_epoch},
     with_key,
@@ -31,8 +31,6 @@ use crate::{
 const REGISTRATION_SECONDS: i64 = 24 * 60 * 60;
 /// How long a mail is good for a new password, in seconds.
 const RESET_SECONDS: i64 = 30 * 60;
-/// Most that one call removes.
-const BATCH: usize = 25;
 
 /// What a log-in is checked by. Role, status and epoch are those of the account, changed in one transaction with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -298,10 +296,10 @@ impl Users {
         let (login, profile) = (login_key(checked.email()), profile_key(by.id()));
         let mut keys = Vec::new();
         for partition in [partition(by.id()), login_partition(checked.email())].into_iter().chain(traces) {
-            keys.extend(self.keys_of(&partition).await?);
+            keys.extend(batch::of_partition(&self.client, &self.table, &partition, Some("pk, sk")).await?);
         }
         keys.retain(|key| *key != login && *key != profile);
-        self.remove(keys).await?;
+        batch::delete(&self.client, &self.table, keys).await?;
         Transaction::new(&self.client, &self.table)
             .delete(existing(login), |_| Error::InvalidToken)?
             .delete(existing(profile), |_| Error::InvalidToken)?
@@ -310,54 +308,13 @@ impl Users {
             .map(drop)
     }
 
-    /// The keys of all items of a partition.
-    async fn keys_of(&self, partition: &str) -> Result<Vec<Item>, Error> {
-        let (mut keys, mut start) = (Vec::new(), None);
-        loop {
-            let query = self.client.query().table_name(&self.table).consistent_read(true);
-            let query = query.key_condition_expression("pk = :pk").projection_expression("pk, sk");
-            let query = query.expression_attribute_values(":pk", text(partition));
-            let page = query.set_exclusive_start_key(start).send().await.map_err(aws::judge)?;
-            keys.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(keys);
-            }
-        }
-    }
-
-    async fn remove(&self, mut keys: Vec<Item>) -> Result<(), Error> {
-        while !keys.is_empty() {
-            let rest = keys.split_off(keys.len().min(BATCH));
-            let mut writes = Vec::new();
-            for key in keys {
-                let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
-                writes.push(WriteRequest::builder().delete_request(delete).build());
-            }
-            let call = self.client.batch_write_item().request_items(&self.table, writes);
-            let left = call.send().await.map_err(aws::judge)?.unprocessed_items.unwrap_or_default();
-            if !left.is_empty() {
-                return Err(Error::Unavailable("the store did not remove all that it was asked to".into()));
-            }
-            keys = rest;
-        }
-        Ok(())
-    }
-
     async fn reset_and_login(
         &self,
         token: &MailToken<Reset>,
     ) -> Result<(Option<PendingReset>, Option<Login>), Error> {
         let (reset, login) = (reset_key(&token.email, token.id), login_key(&token.email));
-        let keys = KeysAndAttributes::builder().keys(reset.clone()).keys(login.clone()).consistent_read(true);
-        let keys = keys.build().map_err(Error::internal)?;
-        let answer = self.client.batch_get_item().request_items(&self.table, keys).send().await;
-        let answer = answer.map_err(aws::judge)?;
-        if answer.unprocessed_keys.is_some_and(|left| !left.is_empty()) {
-            return Err(Error::Unavailable("the store did not read all that it was asked to".into()));
-        }
-        let items: Vec<Item> =
-            answer.responses.into_iter().flat_map(HashMap::into_values).flatten().collect();
+        let keys = HashMap::from([(self.table.clone(), vec![reset.clone(), login.clone()])]);
+        let items = batch::get(&self.client, keys).await?;
         let find = |key: &Item| items.iter().find(|item| item.get("sk") == key.get("sk")).cloned();
         let reset = find(&reset).map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;
         let login = find(&login).map(serde_dynamo::from_item).transpose().map_err(Error::internal)?;

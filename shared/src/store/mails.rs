@@ -1,14 +1,16 @@
-//! What mails are due by, as the table's stream tells it, and the marks of those that were sent.
+//! What mails are due by, as the streams of Users and Orders tell it, and the marks of those that were sent.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Change, Item, key, logins::login_partition, number, text, users::Users, with_key};
+use super::{Change, Item, key, logins::login_partition, number, orders::Kept, text, users::Users, with_key};
 use crate::{
     aws,
     domain::{
         id::{Entity, Id},
+        money::Money,
+        order::{Entry, Fulfilment, Kind, Order},
         time::Timestamp,
         user::{Email, Registration, Reset, Session, User},
     },
@@ -31,14 +33,38 @@ pub enum Occasion {
     SessionsEnded(Email, i64),
     /// A session was ended because its refresh token was used twice.
     TokenReused(Id<User>, Id<Session>),
+    /// Something has become of an order: the order as it is now.
+    Order(Box<Order>, Sequenced),
+}
+
+/// What has become of an order, and its place in the order's timeline, from 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Sequenced {
+    /// What.
+    pub of: OrderNews,
+    /// The place.
+    pub sequence: usize,
+}
+
+/// What a customer wants to hear of an order.
+#[derive(Clone, Copy, Debug)]
+pub enum OrderNews {
+    /// Its payment is sure.
+    Confirmed,
+    /// A part of it, or all, was shipped.
+    Shipped(Id<Fulfilment>),
+    /// So much money went back.
+    Refunded(Money),
+    /// It was cancelled.
+    Cancelled,
 }
 
 impl Occasion {
-    /// Reads it from a change of the table of users.
+    /// Reads them from a change of the table of users or of orders: mostly one, often none.
     ///
     /// # Errors
     /// [`Error::Internal`] where the change can't be read.
-    pub fn of(change: Change) -> Result<Option<Self>, Error> {
+    pub fn of(change: Change) -> Result<Vec<Self>, Error> {
         #[derive(Deserialize)]
         struct Login {
             epoch: i64,
@@ -52,7 +78,13 @@ impl Occasion {
         let (kind, of) = pk.split_once('#').unwrap_or_default();
         let (part, id) = sk.split_once('#').unwrap_or((&sk, ""));
         let email = || Email::parse(of).map_err(|_| Error::internal("a log-in has no e-mail address"));
-        Ok(match (kind, part) {
+        let occasion = match (kind, part) {
+            ("USER", "ORDER") => {
+                let orders = change.both::<Kept>()?;
+                return Ok(orders
+                    .map(|(old, new)| Self::of_order(&old.order, &new.order))
+                    .unwrap_or_default());
+            }
             ("LOGIN", "REGISTRATION") if change.is_creation() => Some(Self::Registered(email()?, parse(id)?)),
             ("LOGIN", "RESET") if change.is_creation() => Some(Self::ResetRequested(email()?, parse(id)?)),
             ("LOGIN", "LOGIN") => match change.both::<Login>()? {
@@ -69,7 +101,28 @@ impl Occasion {
                 _ => None,
             },
             _ => None,
-        })
+        };
+        Ok(occasion.into_iter().collect())
+    }
+
+    /// What has been added to an order's timeline.
+    fn of_order(old: &Order, new: &Order) -> Vec<Self> {
+        let mut occasions = Vec::new();
+        for (place, entry) in new.timeline.iter().enumerate().skip(old.timeline.len()) {
+            let sure = |entry: &Entry| matches!(entry.r#type, Kind::Authorized | Kind::Paid);
+            let news = match (entry.r#type, entry.fulfilment_id, entry.amount) {
+                // Once: what is authorized is captured later.
+                (Kind::Authorized | Kind::Paid, ..) if !new.timeline[..place].iter().any(sure) => {
+                    OrderNews::Confirmed
+                }
+                (Kind::Fulfilled, Some(id), _) => OrderNews::Shipped(id),
+                (Kind::Refunded, _, Some(amount)) => OrderNews::Refunded(amount),
+                (Kind::Cancelled, ..) => OrderNews::Cancelled,
+                _ => continue,
+            };
+            occasions.push(Self::Order(Box::new(new.clone()), Sequenced { of: news, sequence: place + 1 }));
+        }
+        occasions
     }
 }
 

@@ -26,6 +26,7 @@
 //! newest, price, name; they hold summaries without the description.
 
 pub mod attempts;
+mod batch;
 mod change;
 pub mod clients;
 pub mod codes;

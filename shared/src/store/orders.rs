@@ -1,15 +1,15 @@
 //! Orders, and the stocks that change with them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, future::ready};
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{AttributeValue, KeysAndAttributes, Update, builders::UpdateBuilder},
+    types::{Update, builders::UpdateBuilder},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, Page,
+    Item, Page, batch,
     idempotency::{Answered, Attempt, Earlier, Outcome, Record, Recorded},
     inventory::{self, StockItem},
     key, list, number, products, text,
@@ -37,7 +37,7 @@ const LIST: &str = "ORDER";
 /// Over so many partitions each queue of orders is spread: one takes a thousand writes a second.
 pub const GROUPS: u8 = 4;
 /// How often an order is read again because it has changed under the hands of who would change it.
-const TRIES: u32 = 5;
+pub(crate) const TRIES: u32 = 5;
 
 /// The orders.
 #[derive(Clone)]
@@ -67,6 +67,14 @@ pub enum Saved {
     Replayed(Recorded),
     /// It has changed since it was read: read it again.
     Overtaken,
+}
+
+/// How far an attempt at a change has come.
+pub enum Begun {
+    /// It is answered.
+    Answered(Answered),
+    /// It has begun what has this name, and goes on from there.
+    UnderWay(Box<Kept>, String),
 }
 
 /// What is noted of the attempt that a change belongs to.
@@ -122,11 +130,54 @@ impl Orders {
         item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
     }
 
-    /// The order of that id, and what an earlier attempt under the same key has left: both in one read.
+    /// Begins to change an order, once: read, decide, write. `begin` decides; it gives the order as it is to be, a name for
+    /// what has begun, and the stocks that change. `answer` gives the answer, where there is one by then.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::IdempotencyKeyReused`].
-    pub async fn begin(
+    /// [`Error::NotFound`], [`Error::IdempotencyKeyReused`], and those of `begin`.
+    pub async fn begin<F>(
+        &self,
+        by: &OrderAccess,
+        id: OrderId,
+        attempt: &Attempt,
+        begin: impl Fn(Order) -> F,
+        answer: impl Fn(&Order, &str) -> Result<Option<Recorded>, Error>,
+    ) -> Result<Begun, Error>
+    where
+        F: Future<Output = Result<(Order, String, StockChanges), Error>>,
+    {
+        let cause = attempt.cause();
+        let answered = |answer, replayed| Ok(Begun::Answered(Answered { answer, replayed }));
+        for tried in 0..TRIES {
+            let (kept, earlier) = self.with_record(by, id, attempt).await?;
+            match earlier {
+                Some(Earlier::Answered(answer)) => return answered(answer, true),
+                Some(Earlier::Begun(what)) => return Ok(Begun::UnderWay(Box::new(kept), what)),
+                None => {}
+            }
+            let (order, what, stocks) = match begin(kept.order.clone()).await {
+                Ok(begun) => begun,
+                // Order and record may have been read on either side of a twin's commit: look again.
+                Err(Error::Order(_) | Error::Invalid(_)) if tried == 0 => continue,
+                Err(refusal) => return Err(refusal),
+            };
+            let answer = answer(&order, &what)?;
+            let record = match &answer {
+                Some(answer) => attempt.answered(answer.clone()),
+                None => attempt.begun(&what),
+            };
+            match (self.save(&kept, order, &stocks, Note::First(&record), cause).await?, answer) {
+                (Saved::Done(_), Some(answer)) => return answered(answer, false),
+                (Saved::Done(kept), None) => return Ok(Begun::UnderWay(kept, what)),
+                (Saved::Replayed(answer), _) => return answered(answer, true),
+                (Saved::Overtaken, _) => {}
+            }
+        }
+        Err(contended())
+    }
+
+    /// The order of that id, and what an earlier attempt under the same key has left: both in one read.
+    async fn with_record(
         &self,
         by: &OrderAccess,
         id: OrderId,
@@ -135,9 +186,9 @@ impl Orders {
         if !by.reaches(id.customer()) {
             return Err(Error::NotFound);
         }
-        let keys = [(self.table.clone(), vec![order_key(id), attempt.key()])];
+        let keys = HashMap::from([(self.table.clone(), vec![order_key(id), attempt.key()])]);
         let (mut order, mut earlier) = (None, None);
-        for item in self.read(HashMap::from(keys)).await? {
+        for item in batch::get(&self.client, keys).await? {
             if is_record(&item) {
                 earlier = Some(attempt.against(item)?);
             } else {
@@ -207,7 +258,7 @@ impl Orders {
             (self.table.clone(), vec![attempt.key()]),
         ]);
         let mut catalogue = Vec::new();
-        for item in self.read(keys).await? {
+        for item in batch::get(&self.client, keys).await? {
             if !is_record(&item) {
                 catalogue.push(serde_dynamo::from_item(item).map_err(Error::internal)?);
             } else if let Earlier::Answered(answer) = attempt.against(item)? {
@@ -215,19 +266,6 @@ impl Orders {
             }
         }
         Ok((catalogue, None))
-    }
-
-    async fn read(&self, keys: HashMap<String, Vec<Item>>) -> Result<Vec<Item>, Error> {
-        let mut call = self.client.batch_get_item();
-        for (table, keys) in keys {
-            let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
-            call = call.request_items(table, keys.build().map_err(Error::internal)?);
-        }
-        let answer = call.send().await.map_err(aws::judge)?;
-        if answer.unprocessed_keys.is_some_and(|left| !left.is_empty()) {
-            return Err(Error::Unavailable("the store did not read all that it was asked to".into()));
-        }
-        Ok(answer.responses.into_iter().flat_map(HashMap::into_values).flatten().collect())
     }
 
     /// Writes an order over the version that was read, together with the stocks that change and what is noted of the
@@ -273,7 +311,7 @@ impl Orders {
         }
     }
 
-    /// Changes an order in one step, once: read, decide, write.
+    /// Changes an order in one step, once.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::IdempotencyKeyReused`], and those of `change`.
@@ -285,28 +323,11 @@ impl Orders {
         change: impl Fn(&mut Order) -> Result<StockChanges, Error>,
         answer: impl Fn(&Order) -> Result<Recorded, Error>,
     ) -> Result<Answered, Error> {
-        let cause = attempt.cause();
-        for tried in 0..TRIES {
-            let (kept, earlier) = self.begin(by, id, attempt).await?;
-            if let Some(Earlier::Answered(answer)) = earlier {
-                return Ok(Answered { answer, replayed: true });
-            }
-            let mut order = kept.order.clone();
-            let stocks = match change(&mut order) {
-                Ok(stocks) => stocks,
-                // Order and record may have been read on either side of a twin's commit: look again.
-                Err(Error::Order(_) | Error::Invalid(_)) if tried == 0 => continue,
-                Err(refusal) => return Err(refusal),
-            };
-            let answer = answer(&order)?;
-            let record = attempt.answered(answer.clone());
-            match self.save(&kept, order, &stocks, Note::First(&record), cause).await? {
-                Saved::Done(_) => return Ok(Answered { answer, replayed: false }),
-                Saved::Replayed(answer) => return Ok(Answered { answer, replayed: true }),
-                Saved::Overtaken => {}
-            }
+        let begin = |mut order: Order| ready(change(&mut order).map(|stocks| (order, String::new(), stocks)));
+        match self.begin(by, id, attempt, begin, |order, _| answer(order).map(Some)).await? {
+            Begun::Answered(answered) => Ok(answered),
+            Begun::UnderWay(..) => Err(Error::internal("what takes one step has taken several")),
         }
-        Err(contended())
     }
 
     /// One page of a customer's orders, the newest first. Filters may leave a page shorter than `limit` although more
@@ -359,7 +380,8 @@ impl Orders {
             return Ok(Page { items: Vec::new(), next: page.next });
         }
         let keys = HashMap::from([(self.table.clone(), ids.iter().copied().map(order_key).collect())]);
-        let items: Vec<Kept> = serde_dynamo::from_items(self.read(keys).await?).map_err(Error::internal)?;
+        let items: Vec<Kept> =
+            serde_dynamo::from_items(batch::get(&self.client, keys).await?).map_err(Error::internal)?;
         let find = |id: &OrderId| items.iter().map(|kept| &kept.order).find(|order| order.id == *id);
         let items = ids.iter().filter_map(find).filter(|order| query.fits(order)).cloned().collect();
         Ok(Page { items, next: page.next })
@@ -420,21 +442,8 @@ impl Orders {
     /// # Errors
     /// [`Error::OrderOpen`].
     pub async fn erase(&self, by: &Customer, cause: &Cause) -> Result<(), Error> {
-        let mut start = None;
-        let mut items: Vec<Item> = Vec::new();
-        loop {
-            let query = self.client.query().table_name(&self.table).consistent_read(true);
-            let query = query
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", text(users::partition(by.id())))
-                .set_exclusive_start_key(start);
-            let answer = query.send().await.map_err(aws::judge)?;
-            items.extend(answer.items.unwrap_or_default());
-            start = answer.last_evaluated_key;
-            if start.is_none() {
-                break;
-            }
-        }
+        let partition = users::partition(by.id());
+        let items = batch::of_partition(&self.client, &self.table, &partition, None).await?;
         let (records, orders): (Vec<Item>, Vec<Item>) = items.into_iter().partition(is_record);
         let orders: Vec<Kept> = serde_dynamo::from_items(orders).map_err(Error::internal)?;
         if orders.iter().any(|kept| kept.order.status == OrderStatus::Open) {
@@ -454,13 +463,9 @@ impl Orders {
                 return Err(contended());
             }
         }
-        for record in records {
-            let of = |name: &str| record.get(name).cloned().unwrap_or(AttributeValue::Null(true));
-            let key = Item::from([("pk".to_owned(), of("pk")), ("sk".to_owned(), of("sk"))]);
-            let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
-            delete.send().await.map_err(aws::judge)?;
-        }
-        Ok(())
+        let is_key = |(name, _): &(String, _)| name == "pk" || name == "sk";
+        let keys = records.into_iter().map(|record| record.into_iter().filter(is_key).collect()).collect();
+        batch::delete(&self.client, &self.table, keys).await
     }
 
     fn products(&self) -> Result<&str, Error> {

@@ -7,10 +7,12 @@ use aws_sdk_dynamodb::{
     error::SdkError,
     operation::transact_write_items::TransactWriteItemsError,
     types::{
-        CancellationReason, ConditionCheck, Delete, Put,
+        CancellationReason, Put,
         ReturnValuesOnConditionCheckFailure::AllOld,
-        TransactWriteItem, Update,
-        builders::{ConditionCheckBuilder, DeleteBuilder, UpdateBuilder},
+        TransactWriteItem,
+        builders::{
+            ConditionCheckBuilder, DeleteBuilder, PutBuilder, TransactWriteItemBuilder, UpdateBuilder,
+        },
     },
 };
 
@@ -49,58 +51,49 @@ impl<'a> Transaction<'a> {
     }
 
     /// Puts an item over the version of it that was read.
-    pub(super) fn replace(mut self, item: Item, version: i64, refusal: Refusal) -> Result<Self, Error> {
+    pub(super) fn replace(self, item: Item, version: i64, refusal: Refusal) -> Result<Self, Error> {
         let put = Put::builder()
-            .table_name(self.table)
             .set_item(Some(item))
             .condition_expression("version = :version")
-            .expression_attribute_values(":version", number(version))
-            .return_values_on_condition_check_failure(AllOld);
-        let put = put.build().map_err(Error::internal)?;
-        self.writes.push(TransactWriteItem::builder().put(put).build());
-        self.refusals.push(refusal);
-        Ok(self)
+            .expression_attribute_values(":version", number(version));
+        self.put(put, refusal)
     }
 
     /// Puts an item where there must be none yet.
-    pub(super) fn create(mut self, item: Item, refusal: Refusal) -> Result<Self, Error> {
-        let put = Put::builder()
-            .table_name(self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .return_values_on_condition_check_failure(AllOld);
+    pub(super) fn create(self, item: Item, refusal: Refusal) -> Result<Self, Error> {
+        let put = Put::builder().set_item(Some(item)).condition_expression("attribute_not_exists(pk)");
+        self.put(put, refusal)
+    }
+
+    fn put(self, put: PutBuilder, refusal: Refusal) -> Result<Self, Error> {
+        let put = put.table_name(self.table).return_values_on_condition_check_failure(AllOld);
         let put = put.build().map_err(Error::internal)?;
-        self.writes.push(TransactWriteItem::builder().put(put).build());
-        self.refusals.push(refusal);
-        Ok(self)
+        Ok(self.write(TransactWriteItem::builder().put(put), refusal))
     }
 
     /// Updates an item on a condition.
-    pub(super) fn update(mut self, update: UpdateBuilder, refusal: Refusal) -> Result<Self, Error> {
-        let update: Update = update
-            .table_name(self.table)
-            .return_values_on_condition_check_failure(AllOld)
-            .build()
-            .map_err(Error::internal)?;
-        self.writes.push(TransactWriteItem::builder().update(update).build());
-        self.refusals.push(refusal);
-        Ok(self)
+    pub(super) fn update(self, update: UpdateBuilder, refusal: Refusal) -> Result<Self, Error> {
+        let update = update.table_name(self.table).return_values_on_condition_check_failure(AllOld);
+        let update = update.build().map_err(Error::internal)?;
+        Ok(self.write(TransactWriteItem::builder().update(update), refusal))
     }
 
     /// Removes an item on a condition.
-    pub(super) fn delete(mut self, delete: DeleteBuilder, refusal: Refusal) -> Result<Self, Error> {
-        let delete: Delete = delete.table_name(self.table).build().map_err(Error::internal)?;
-        self.writes.push(TransactWriteItem::builder().delete(delete).build());
-        self.refusals.push(refusal);
-        Ok(self)
+    pub(super) fn delete(self, delete: DeleteBuilder, refusal: Refusal) -> Result<Self, Error> {
+        let delete = delete.table_name(self.table).build().map_err(Error::internal)?;
+        Ok(self.write(TransactWriteItem::builder().delete(delete), refusal))
     }
 
     /// Goes on if a condition holds of an item that stays as it is.
-    pub(super) fn check(mut self, check: ConditionCheckBuilder, refusal: Refusal) -> Result<Self, Error> {
-        let check: ConditionCheck = check.table_name(self.table).build().map_err(Error::internal)?;
-        self.writes.push(TransactWriteItem::builder().condition_check(check).build());
+    pub(super) fn check(self, check: ConditionCheckBuilder, refusal: Refusal) -> Result<Self, Error> {
+        let check = check.table_name(self.table).build().map_err(Error::internal)?;
+        Ok(self.write(TransactWriteItem::builder().condition_check(check), refusal))
+    }
+
+    fn write(mut self, write: TransactWriteItemBuilder, refusal: Refusal) -> Self {
+        self.writes.push(write.build());
         self.refusals.push(refusal);
-        Ok(self)
+        self
     }
 
     /// Records the attempt. An earlier record under its key outranks whatever else stands against the transaction.
@@ -110,16 +103,11 @@ impl<'a> Transaction<'a> {
     }
 
     /// Records the answer to an attempt that was begun before, unless it has one.
-    pub(super) fn completing(mut self, record: &'a Record) -> Result<Self, Error> {
+    pub(super) fn completing(self, record: &'a Record) -> Result<Self, Error> {
         let put = Put::builder()
-            .table_name(self.table)
             .set_item(Some(record.item()?))
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(answer)")
-            .return_values_on_condition_check_failure(AllOld);
-        let put = put.build().map_err(Error::internal)?;
-        self.writes.push(TransactWriteItem::builder().put(put).build());
-        self.refusals.push(|_| Error::StaleVersion);
-        Ok(Self { record: Some(record), ..self })
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(answer)");
+        Ok(Self { record: Some(record), ..self.put(put, |_| Error::StaleVersion)? })
     }
 
     /// Commits all of it, or nothing. A transaction that met another one is tried again, a few times.

@@ -139,10 +139,15 @@ impl Shop {
         self.serve(order, "fulfilments").json(fulfilment)
     }
 
-    /// An order as it lies in the table, in plain JSON.
-    pub fn kept(&self, order: &str) -> Value {
+    /// An order as it lies in the table.
+    pub fn stored(&self, order: &str) -> Value {
         let (pk, sk) = key_of(order);
-        plain(&self.item(ORDERS, &pk, &sk))
+        self.item(ORDERS, &pk, &sk)
+    }
+
+    /// The same in plain JSON.
+    pub fn kept(&self, order: &str) -> Value {
+        plain(&self.stored(order))
     }
 
     /// Lets the time go by after which an order is looked at: how long a doubt may last, and its deadline.

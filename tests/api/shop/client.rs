@@ -364,6 +364,13 @@ impl Answer {
         self
     }
 
+    /// Fails where the answer has another status than one of those that may be.
+    #[track_caller]
+    pub fn expect_any(self, allowed: &[u16]) -> Self {
+        assert!(allowed.contains(&self.status), "{self:?}");
+        self
+    }
+
     /// Fails where this is not the problem that was expected.
     #[track_caller]
     pub fn expect_problem(self, status: u16, code: &str) -> Self {
@@ -435,4 +442,15 @@ impl fmt::Debug for Answer {
         let lines = self.log.lines(|line| line.text.contains(id) || !line.text.starts_with('{'));
         lines.iter().rev().take(5).try_for_each(|line| writeln!(f, "  {}: {}", line.program, line.text))
     }
+}
+
+/// How many answers have that status.
+pub fn count(answers: &[Answer], status: u16) -> usize {
+    answers.iter().filter(|answer| answer.status == status).count()
+}
+
+/// Fails where an answer has another status than one of those that may be.
+#[track_caller]
+pub fn assert_statuses(answers: &[Answer], allowed: &[u16]) {
+    assert!(answers.iter().all(|answer| allowed.contains(&answer.status)), "{answers:#?}");
 }

@@ -49,7 +49,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF, form_of};
+pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF, assert_statuses, count, form_of};
 pub use contract::{CONTRACT, Operation, differs_each_time};
 use deployed::{Deployed, FIRST_NUMBER, skip, skip_where_deployed};
 pub use people::{Person, unique_address};

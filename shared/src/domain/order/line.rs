@@ -73,7 +73,7 @@ impl Line {
     }
 }
 
-/// How a stock changes, and its price of then, where it matters.
+/// How a stock changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StockChange {
     /// Whose stock.

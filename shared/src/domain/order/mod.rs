@@ -32,8 +32,8 @@ use super::{
 
 /// An unpaid order gives its stock back after so many milliseconds.
 const PAY_WITHIN: i64 = 15 * 60 * 1000;
-/// What is in doubt is looked at after so many: nobody is at work on it any more then.
-const DOUBT: i64 = 30 * 1000;
+/// After so many nobody is at work any more on what is in doubt.
+pub const ABANDONED: i64 = 30 * 1000;
 /// A refund on its way to the customer is looked at after so many.
 const REFUND: i64 = 60 * 60 * 1000;
 /// An authorisation has lapsed after so many: <https://docs.stripe.com/payments/place-a-hold-on-a-payment-method>.
@@ -313,11 +313,11 @@ pub enum Queue {
 impl Order {
     /// What the provider has to be asked next: the one place that says it.
     pub fn next_step(&self) -> Option<Step> {
-        let payment_of = |refund: &Refund| self.payments.iter().find(|p| p.id == refund.payment_id).cloned();
         if let Some(refund) = self.refunds.iter().find(|refund| refund.is_in_doubt()) {
-            return payment_of(refund).map(|payment| Step::Refund(refund.clone(), payment));
+            let payment = self.payment(refund.payment_id)?;
+            return Some(Step::Refund(refund.clone(), payment.clone()));
         }
-        let live = self.payments.iter().find(|payment| payment.status.is_live())?;
+        let live = self.live_payment()?;
         match live.capturing {
             Some(amount) => Some(Step::Capture(live.clone(), amount)),
             None if self.cancelling => Some(Step::Cancel(live.clone())),
@@ -328,19 +328,18 @@ impl Order {
 
     /// What is worth asking when there is time: what may have changed without a word.
     pub fn late_step(&self) -> Option<Step> {
-        let next = || self.payments.iter().find(|p| p.status.is_live()).cloned().map(Step::Settle);
-        let pending = self.refunds.iter().find(|refund| refund.status == RefundStatus::Pending);
-        let follow = |refund: &Refund| {
-            let payment = self.payments.iter().find(|payment| payment.id == refund.payment_id)?;
-            Some(Step::Follow(refund.clone(), payment.clone()))
+        let settle = || self.live_payment().cloned().map(Step::Settle);
+        let follow = || {
+            let refund = self.refunds.iter().find(|refund| refund.status == RefundStatus::Pending)?;
+            Some(Step::Follow(refund.clone(), self.payment(refund.payment_id)?.clone()))
         };
-        self.next_step().or_else(next).or_else(|| pending.and_then(follow))
+        self.next_step().or_else(settle).or_else(follow)
     }
 
     /// When somebody has to look at it again, and who.
     pub fn due(&self) -> Option<(Queue, Timestamp)> {
         if self.next_step().is_some() {
-            return Some((Queue::Doubt, later(self.updated_at, DOUBT)));
+            return Some((Queue::Doubt, later(self.updated_at, ABANDONED)));
         }
         if self.refunds.iter().any(|refund| refund.status == RefundStatus::Pending) {
             return Some((Queue::Doubt, later(self.updated_at, REFUND)));
@@ -360,6 +359,11 @@ impl Order {
     /// The payment of that id.
     pub fn payment(&self, id: Id<Payment>) -> Option<&Payment> {
         self.payments.iter().find(|payment| payment.id == id)
+    }
+
+    /// The payment by which money is reserved, or may be. There is one at most.
+    pub fn live_payment(&self) -> Option<&Payment> {
+        self.payments.iter().find(|payment| payment.status.is_live())
     }
 
     /// The refund of that id.
@@ -419,55 +423,48 @@ impl Order {
         let Some(place) = self.payments.iter().position(|payment| payment.provider_id == news.id) else {
             return Ok(StockChanges::default());
         };
-        let payment = &mut self.payments[place];
+        let mut payment = self.payments[place].clone();
         let before = payment.status;
-        let next = match &news.state {
-            IntentState::Unconfirmed => before,
-            IntentState::Processing => Status::Processing,
-            IntentState::RequiresAction(_) => Status::RequiresAction,
-            IntentState::Declined(_) => Status::Failed,
-            IntentState::Authorized => Status::Authorized,
-            IntentState::Captured(_) => Status::Captured,
-            IntentState::Cancelled => Status::Voided,
+        payment.next_action = None;
+        let (next, axis, kind) = match &news.state {
+            IntentState::Unconfirmed => return Ok(StockChanges::default()),
+            IntentState::Processing => (Status::Processing, PaymentStatus::Processing, None),
+            IntentState::RequiresAction(action) => {
+                payment.next_action.clone_from(action);
+                (Status::RequiresAction, PaymentStatus::Processing, Some(Kind::PaymentActionRequired))
+            }
+            IntentState::Declined(code) => {
+                payment.decline_code = Some(code.clone());
+                (Status::Failed, PaymentStatus::Unpaid, Some(Kind::PaymentFailed))
+            }
+            IntentState::Authorized => {
+                (Status::Authorized, PaymentStatus::Authorized, Some(Kind::Authorized))
+            }
+            IntentState::Captured(captured) => {
+                payment.captured = Money::new(*captured, payment.amount.currency());
+                payment.capturing = None;
+                (Status::Captured, PaymentStatus::Paid, Some(Kind::Paid))
+            }
+            IntentState::Cancelled => {
+                payment.capturing = None;
+                let lapsed = before == Status::Authorized;
+                let axis = if lapsed { PaymentStatus::Voided } else { PaymentStatus::Unpaid };
+                (Status::Voided, axis, Some(Kind::PaymentVoided))
+            }
         };
         if !before.may_become(next) {
             return Ok(StockChanges::default());
         }
         payment.status = next;
-        payment.next_action = None;
-        let (id, mut amount) = (payment.id, payment.amount);
-        let (axis, kind) = match &news.state {
-            IntentState::Unconfirmed | IntentState::Processing => (PaymentStatus::Processing, None),
-            IntentState::RequiresAction(action) => {
-                payment.next_action.clone_from(action);
-                (PaymentStatus::Processing, Some(Kind::PaymentActionRequired))
-            }
-            IntentState::Declined(code) => {
-                payment.decline_code = Some(code.clone());
-                (PaymentStatus::Unpaid, Some(Kind::PaymentFailed))
-            }
-            IntentState::Authorized => {
-                self.expires_at = None;
-                (PaymentStatus::Authorized, Some(Kind::Authorized))
-            }
-            IntentState::Captured(captured) => {
-                amount = Money::new(*captured, amount.currency());
-                payment.captured = amount;
-                payment.capturing = None;
-                self.expires_at = None;
-                (PaymentStatus::Paid, Some(Kind::Paid))
-            }
-            IntentState::Cancelled => {
-                payment.capturing = None;
-                // What had been reserved and lapsed may be paid once more.
-                let lapsed = before == Status::Authorized;
-                if lapsed {
-                    self.expires_at = Some(later(cause.at, PAY_WITHIN));
-                }
-                let axis = if lapsed { PaymentStatus::Voided } else { PaymentStatus::Unpaid };
-                (axis, Some(Kind::PaymentVoided))
-            }
-        };
+        match axis {
+            PaymentStatus::Authorized | PaymentStatus::Paid => self.expires_at = None,
+            // What had been reserved and lapsed may be paid once more.
+            PaymentStatus::Voided => self.expires_at = Some(later(cause.at, PAY_WITHIN)),
+            _ => {}
+        }
+        let amount = if next == Status::Captured { payment.captured } else { payment.amount };
+        let id = payment.id;
+        self.payments[place] = payment;
         if let Some(kind) = kind {
             self.note(Entry::new(kind, cause).of_payment(id, amount));
         }
@@ -493,7 +490,7 @@ impl Order {
         let most = payment.amount.amount();
         let amount = new.amount.unwrap_or(most);
         if amount > most {
-            return Err(too_much(most));
+            return Err(Refusal::Invalid(vec![too_much(most)]));
         }
         let (id, amount) = (payment.id, Money::new(amount, payment.amount.currency()));
         payment.capturing = Some(amount);
@@ -544,8 +541,8 @@ impl Order {
         if self.cancelling || self.refunds.iter().any(Refund::is_in_doubt) {
             return Err(Refusal::PaymentInProgress);
         }
-        let payment = self.payments.iter().find(|payment| payment.left() > 0);
-        let payment = payment.ok_or(Refusal::NotRefundable)?;
+        let place = self.payments.iter().position(|payment| payment.left() > 0);
+        let place = place.ok_or(Refusal::NotRefundable)?;
         if self.disputed || self.refunds.len() >= MOST {
             return Err(Refusal::NotRefundable);
         }
@@ -553,27 +550,33 @@ impl Order {
         let open = |line: &Line| if self.status == OrderStatus::Open { line.open() } else { 0 };
         let restock = self.pick("restock", &new.restock, Line::returnable, &mut faults);
         let release = self.pick("release", &new.release, open, &mut faults);
-        let amount = new.amount.unwrap_or(payment.left());
-        if amount > payment.left() {
-            faults.push(Invalid { pointer: "/amount".to_owned(), fault: Fault::TooLarge(payment.left()) });
+        let left = self.payments[place].left();
+        if new.amount.is_some_and(|amount| amount > left) {
+            faults.push(too_much(left));
         }
         if !faults.is_empty() {
             return Err(Refusal::Invalid(faults));
         }
+        self.add_refund(id, place, NewRefund { restock, release, ..new }, cause);
+        Ok(())
+    }
+
+    fn add_refund(&mut self, id: Id<Refund>, payment: usize, new: NewRefund, cause: &Cause) {
+        let payment = &self.payments[payment];
+        let amount = new.amount.unwrap_or(payment.left());
         let refund = Refund {
             id,
             payment_id: payment.id,
             status: RefundStatus::Pending,
             amount: Money::new(amount, payment.amount.currency()),
             reason: new.reason,
-            restock,
-            release,
+            restock: new.restock,
+            release: new.release,
             provider_id: None,
             created_at: cause.at,
         };
         self.note(Entry::new(Kind::RefundStarted, cause).of_refund(&refund));
         self.refunds.push(refund);
-        Ok(())
     }
 
     /// Takes in what the provider says of a refund. What is known already changes nothing.
@@ -581,11 +584,10 @@ impl Order {
     /// # Errors
     /// [`Refusal::Illegal`].
     pub fn learn_refund(&mut self, news: &RefundNews, cause: &Cause) -> Result<StockChanges, Refusal> {
-        let is_it = |refund: &Refund| {
-            Some(refund.id) == news.refund_id || refund.provider_id.as_ref() == Some(&news.provider_id)
-        };
         let mut stocks = StockChanges::default();
-        let Some(place) = self.refunds.iter().position(is_it) else { return Ok(stocks) };
+        let Some(place) = self.refunds.iter().position(|refund| news.is_of(refund)) else {
+            return Ok(stocks);
+        };
         let refund = &mut self.refunds[place];
         let (accepted, before) = (refund.provider_id.is_some(), refund.status);
         if before == RefundStatus::Failed || (accepted && before == news.status) {
@@ -684,15 +686,19 @@ impl Order {
         Ok(stocks)
     }
 
+    /// Whether its time to pay is over.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.status == OrderStatus::Open && self.expires_at.is_some_and(|deadline| deadline <= now)
+    }
+
     /// Gives the stock back, once the time to pay is over and no money is on the way.
     ///
     /// # Errors
     /// [`Refusal::NotExpired`].
     pub fn expire(&mut self, cause: &Cause) -> Result<StockChanges, Refusal> {
-        let over = self.expires_at.is_some_and(|deadline| deadline <= cause.at);
         let unpaid = matches!(self.payment_status, PaymentStatus::Unpaid | PaymentStatus::Voided);
         let untouched = self.next_step().is_none() && !self.cancelling;
-        if self.status != OrderStatus::Open || !over || !unpaid || !untouched {
+        if !self.is_overdue(cause.at) || !unpaid || !untouched {
             return Err(Refusal::NotExpired);
         }
         self.close(OrderStatus::Expired, Kind::Expired, cause)
@@ -740,11 +746,7 @@ impl Order {
         if !self.status.may_become(status) {
             return Err(Refusal::Illegal("closed"));
         }
-        let mut stocks = StockChanges::default();
-        for line in self.lines.iter_mut().filter(|line| line.open() > 0) {
-            stocks.release(line.product_id, line.open());
-            line.released += line.open();
-        }
+        let stocks = self.release_all();
         (self.status, self.cancelling, self.expires_at) = (status, false, None);
         self.note(Entry::new(kind, cause));
         Ok(stocks)
@@ -753,24 +755,11 @@ impl Order {
     /// Begins to give back all that is left of a payment. The refund's id follows from the payment's, and is another each
     /// time: to the provider, the same id is the same refund, even one that it has refused.
     fn give_all_back(&mut self, place: usize, cause: &Cause) {
-        let payment = &self.payments[place];
-        let mut id = u128::from_be_bytes(payment.id.to_bytes());
+        let mut id = u128::from_be_bytes(self.payments[place].id.to_bytes());
         while self.refunds.iter().any(|refund| refund.id == Id::from_bytes(id.to_be_bytes())) {
             id = id.wrapping_add(1);
         }
-        let refund = Refund {
-            id: Id::from_bytes(id.to_be_bytes()),
-            payment_id: payment.id,
-            status: RefundStatus::Pending,
-            amount: Money::new(payment.left(), payment.amount.currency()),
-            reason: None,
-            restock: Vec::new(),
-            release: Vec::new(),
-            provider_id: None,
-            created_at: cause.at,
-        };
-        self.note(Entry::new(Kind::RefundStarted, cause).of_refund(&refund));
-        self.refunds.push(refund);
+        self.add_refund(Id::from_bytes(id.to_be_bytes()), place, NewRefund::default(), cause);
     }
 
     fn accept_refund(&mut self, refund: &Refund, cause: &Cause) -> Result<StockChanges, Refusal> {
@@ -788,13 +777,20 @@ impl Order {
             }
             // What nobody has paid for is not shipped.
             if self.payment_status == PaymentStatus::Refunded {
-                for line in self.lines.iter_mut().filter(|line| line.open() > 0) {
-                    stocks.release(line.product_id, line.open());
-                    line.released += line.open();
-                }
+                stocks.extend(self.release_all());
             }
         }
         Ok(stocks)
+    }
+
+    /// Frees all that is not shipped.
+    fn release_all(&mut self) -> StockChanges {
+        let mut stocks = StockChanges::default();
+        for line in self.lines.iter_mut().filter(|line| line.open() > 0) {
+            stocks.release(line.product_id, line.open());
+            line.released += line.open();
+        }
+        stocks
     }
 
     fn fail_refund(&mut self, refund: &Refund, cause: &Cause) {
@@ -866,8 +862,8 @@ impl Order {
     }
 }
 
-fn too_much(most: i64) -> Refusal {
-    Refusal::Invalid(vec![Invalid { pointer: "/amount".to_owned(), fault: Fault::TooLarge(most) }])
+fn too_much(most: i64) -> Invalid {
+    Invalid { pointer: "/amount".to_owned(), fault: Fault::TooLarge(most) }
 }
 
 fn later(at: Timestamp, millis: i64) -> Timestamp {

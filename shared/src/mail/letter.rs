@@ -1,0 +1,221 @@
+//! What the mails say.
+
+use maud::{DOCTYPE, html};
+
+use crate::{
+    domain::{
+        money::Money,
+        order::{Fulfilment, Order, Pick},
+    },
+    store::mails::OrderNews,
+};
+
+/// What a mail says.
+#[derive(Clone, Debug)]
+pub enum Letter {
+    /// An address was registered: prove that it is yours.
+    VerifyEmail {
+        /// What proves it.
+        token: String,
+    },
+    /// An address was registered that has an account.
+    AlreadyRegistered,
+    /// A new password was asked for.
+    ResetPassword {
+        /// What allows it.
+        token: String,
+    },
+    /// The password was changed.
+    PasswordChanged,
+    /// All sessions were ended, or one of which a token was used twice.
+    SessionsEnded,
+    /// Something has become of an order that its customer waits for.
+    Order(Box<Order>, OrderNews),
+}
+
+/// What a letter is made of, in plain words: both of its forms are written from this.
+pub struct Text {
+    pub subject: &'static str,
+    paragraphs: Vec<String>,
+    /// What it is about, one a line.
+    list: Vec<String>,
+    /// What to press on, and where it leads.
+    link: Option<(&'static str, String)>,
+    /// The token by itself, for clients without the web shop.
+    token: Option<String>,
+    closing: &'static str,
+}
+
+impl Letter {
+    /// What the mark that it was sent calls it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::VerifyEmail { .. } | Self::AlreadyRegistered => "registration",
+            Self::ResetPassword { .. } => "reset",
+            Self::PasswordChanged => "password",
+            Self::SessionsEnded => "sessions",
+            Self::Order(..) => "order",
+        }
+    }
+
+    /// Whether it takes no more than an address to have it sent there.
+    pub fn anybody_may_ask(&self) -> bool {
+        match self {
+            Self::VerifyEmail { .. } | Self::AlreadyRegistered | Self::ResetPassword { .. } => true,
+            Self::PasswordChanged | Self::SessionsEnded | Self::Order(..) => false,
+        }
+    }
+
+    pub fn text(&self, storefront: &str) -> Text {
+        let link = |path: &str, token: &str| format!("{storefront}/{path}?token={token}");
+        match self {
+            Self::VerifyEmail { token } => Text {
+                subject: "Confirm your e-mail address",
+                paragraphs: vec![
+                    "somebody, we hope you, wants to open an account with this e-mail address.".to_owned(),
+                    "To confirm it, follow the link and enter the password that you chose. The link is good for 24 hours."
+                        .to_owned(),
+                ],
+                list: Vec::new(),
+                link: Some(("Confirm my address", link("verify-email", token))),
+                token: Some(token.clone()),
+                closing: "If it was not you, do nothing: without this mail and the password no account is opened.",
+            },
+            Self::AlreadyRegistered => Text {
+                subject: "You already have an account",
+                paragraphs: vec![
+                    "somebody, perhaps you, wanted to open an account with this e-mail address. You have one already."
+                        .to_owned(),
+                    "You can log in with your password. If you have forgotten it, ask for a new one.".to_owned(),
+                ],
+                list: Vec::new(),
+                link: Some(("Log in", storefront.to_owned())),
+                token: None,
+                closing: "If it was not you, do nothing: your account is as it was.",
+            },
+            Self::ResetPassword { token } => Text {
+                subject: "Choose a new password",
+                paragraphs: vec![
+                    "somebody, we hope you, has asked for a new password for your account.".to_owned(),
+                    "To choose one, follow the link. It is good once, for 30 minutes, and ends all your sessions."
+                        .to_owned(),
+                ],
+                list: Vec::new(),
+                link: Some(("Choose a new password", link("reset-password", token))),
+                token: Some(token.clone()),
+                closing: "If it was not you, do nothing: your password is as it was.",
+            },
+            Self::PasswordChanged => Text {
+                subject: "Your password was changed",
+                paragraphs: vec![
+                    "the password of your account was changed, and your other sessions were ended.".to_owned(),
+                ],
+                list: Vec::new(),
+                link: Some(("Choose a new password", format!("{storefront}/forgot-password"))),
+                token: None,
+                closing: "If it was not you, choose a new password at once: follow the link and ask for one.",
+            },
+            Self::SessionsEnded => Text {
+                subject: "Your sessions were ended",
+                paragraphs: vec![
+                    "you were logged out: at your own wish, because your account has changed, or because one of your \
+                     sessions looked as if it were used by somebody else."
+                        .to_owned(),
+                    "Log in again to go on.".to_owned(),
+                ],
+                list: Vec::new(),
+                link: Some(("Log in", storefront.to_owned())),
+                token: None,
+                closing: "If you don't know why, choose a new password.",
+            },
+            Self::Order(order, news) => {
+                let (subject, paragraph, list) = of_order(order, *news);
+                Text {
+                    subject,
+                    paragraphs: vec![paragraph],
+                    list,
+                    link: Some(("Your order", format!("{storefront}/orders/{}", order.id))),
+                    token: None,
+                    closing: "Thank you for your order.",
+                }
+            }
+        }
+    }
+}
+
+/// The subject of a mail about an order, what it says, and what it is about.
+fn of_order(order: &Order, news: OrderNews) -> (&'static str, String, Vec<String>) {
+    let name = |pick: &Pick| {
+        let line = order.lines.iter().find(|line| line.product_id == pick.product_id);
+        line.map_or(String::new(), |line| format!("{} \u{d7} {}", pick.quantity, line.name))
+    };
+    let all = || order.lines.iter().map(|line| format!("{} \u{d7} {}", line.quantity, line.name)).collect();
+    match news {
+        OrderNews::Confirmed => {
+            let say = format!("your order is confirmed, and paid with {}. We ship it soon.", order.total);
+            ("Your order is confirmed", say, all())
+        }
+        OrderNews::Shipped(id) => {
+            let parcel = order.fulfilments.iter().find(|fulfilment| fulfilment.id == id);
+            let list = parcel.into_iter().flat_map(|parcel| &parcel.lines).map(name).collect();
+            ("Your order is on its way", shipped(parcel), list)
+        }
+        OrderNews::Refunded(amount) => ("Your money is on its way back", refunded(amount), Vec::new()),
+        OrderNews::Cancelled => {
+            let say = "your order is cancelled. What you have paid for it goes back to you.".to_owned();
+            ("Your order is cancelled", say, all())
+        }
+    }
+}
+
+fn shipped(parcel: Option<&Fulfilment>) -> String {
+    let on_its_way = "we have shipped what stands below";
+    match parcel.and_then(|parcel| parcel.tracking.as_ref()) {
+        Some(tracking) => {
+            format!("{on_its_way}. {} has it, as number {}.", tracking.carrier, tracking.number)
+        }
+        None => format!("{on_its_way}."),
+    }
+}
+
+fn refunded(amount: Money) -> String {
+    format!("we have given back {amount}. It may take your bank some days to show it.")
+}
+
+impl Text {
+    pub fn plain(&self) -> String {
+        let mut lines = vec!["Hello,".to_owned(), String::new()];
+        for paragraph in &self.paragraphs {
+            lines.extend([paragraph.clone(), String::new()]);
+        }
+        if !self.list.is_empty() {
+            lines.extend(self.list.iter().cloned().chain([String::new()]));
+        }
+        if let Some((label, link)) = &self.link {
+            lines.extend([format!("{label}:"), link.clone(), String::new()]);
+        }
+        if let Some(token) = &self.token {
+            lines.extend(["The code in it:".to_owned(), token.clone(), String::new()]);
+        }
+        lines.extend([self.closing.to_owned(), String::new()]);
+        lines.join("\n")
+    }
+
+    pub fn html(&self) -> String {
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head { meta charset="utf-8"; title { (self.subject) } }
+                body style="font-family: sans-serif; line-height: 1.5; max-width: 36em; margin: 2em auto; padding: 0 1em" {
+                    p { "Hello," }
+                    @for paragraph in &self.paragraphs { p { (paragraph) } }
+                    @if !self.list.is_empty() { ul { @for entry in &self.list { li { (entry) } } } }
+                    @if let Some((label, link)) = &self.link { p { a href=(link) { (label) } } }
+                    @if let Some(token) = &self.token { p { "The code in it: " code { (token) } } }
+                    p { (self.closing) }
+                }
+            }
+        };
+        page.into_string()
+    }
+}
