@@ -105,7 +105,7 @@ async fn the_operations_of_the_staff_need_an_api_key() {
     inventory(&shop, product.id(), shop.cloud().api_key()).send().await.expect(200);
     // A key is no log-in.
     let path = format!("/products/{}/inventory", product.id());
-    shop.get(&path).send().await.expect_problem(401, "unauthorized");
+    shop.get(&path).send().await.expect_problem(401, "token_required");
 
     shop.get(&format!("/products/{}", product.id())).header("X-Api-Key", "").send().await.expect(200);
     shop.get("/products").header("X-Api-Key", "").send().await.expect(200);
@@ -169,7 +169,7 @@ async fn stripe_tells_the_shop_by_itself_what_became_of_a_payment() {
     shop.cloud().send_webhooks_of(shop.stripe());
     let product = shop.create(&new_product("gateway")).await;
     let order = shop.ordered(&[(product.id(), 2)]).await;
-    let payment = shop.pay(&order, AUTHENTICATION).send().await.expect(201);
+    let payment = shop.pay(&order, AUTHENTICATION).send().await.expect(202);
     assert_eq!(payment["status"], "requires_action", "{payment:?}");
     shop.stripe().settle(&shop.intent(order.id(), 0), true).unwrap();
     let paid = async || {
