@@ -45,13 +45,15 @@ pub struct Settings {
     pub webhook_secret: String,
     /// How long after a change its webhook is sent, and until a late refusal or a dispute comes.
     pub delay: Duration,
+    /// The port of its address; 0 for any that is free.
+    pub port: u16,
 }
 
 impl Settings {
     /// Those with Stripe's usual haste.
     pub fn new(api_key: &str, webhook_secret: &str) -> Self {
         let (api_key, webhook_secret) = (api_key.to_owned(), webhook_secret.to_owned());
-        Self { api_key, webhook_secret, delay: Duration::from_millis(300) }
+        Self { api_key, webhook_secret, delay: Duration::from_millis(300), port: 0 }
     }
 }
 
@@ -101,7 +103,7 @@ impl Stripe {
     }
 
     async fn start(file: Option<PathBuf>, books: Books, settings: Settings) -> Result<Self, StripeError> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let listener = TcpListener::bind(("127.0.0.1", settings.port)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let http = reqwest::Client::builder().no_proxy().build()?;
         let books = Mutex::new(Books { delay: settings.delay, url: url.clone(), ..books });

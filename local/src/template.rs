@@ -500,7 +500,7 @@ mod tests {
     fn the_shops_own_template_is_understood() {
         let template = Template::read(&crate::repository()).expect("template.yaml");
 
-        let refusals = template.api("*").expect("an API").refusals;
+        let refusals = template.apis("*").expect("an API").remove(0).refusals;
         assert!(refusals.values().all(|refusal| refusal.headers["X-Request-Id"] == "context.requestId"));
         assert_eq!(refusals["THROTTLED"].headers["Retry-After"], "'1'");
         let sources = template.sources().expect("sources");

@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use crate::{
     oauth::machine,
-    shop::{ADMIN, Person, STOREFRONT, Shop, process, unique_user},
+    shop::{ADMIN, Person, STOREFRONT, Shop, deployed::skip_where_deployed, process, unique_user},
 };
 
 #[tokio::test]
 async fn the_events_shipped_for_cargo_lambda_invoke_are_understood() {
+    skip_where_deployed("events of what is local");
     let shop = Shop::shared().await;
     let person = shop.somebody().await;
     let session = shop.session(&person).await;

@@ -39,6 +39,7 @@ mod tokens;
 
 mod cost;
 mod faults;
+mod gateway;
 mod keys;
 mod limits;
 mod log;

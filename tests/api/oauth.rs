@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::shop::{
     ADMIN, Answer, ISSUER, Person, Request, STOREFRONT, Shop, USERS, changed, form_of,
     page::{Page, attribute, path_of},
-    people::{Session, claims_of},
+    people::{Session, claims_of, header_of},
     unique,
 };
 
@@ -967,7 +967,7 @@ async fn the_published_keys_verify_the_tokens() {
     let session = shop.session(&shop.somebody().await).await;
     let (message, signature) = session.access_token.rsplit_once('.').unwrap();
     let keys = answer["keys"].as_array().unwrap();
-    let key = keys.iter().find(|key| key["kid"] == "key-1").unwrap();
+    let key = keys.iter().find(|key| key["kid"] == header_of(&session.access_token)["kid"]).unwrap();
     let public = BASE64_URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
     let key = ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, public);
     key.verify(message.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();

@@ -12,7 +12,9 @@ use ring::{
 use serde_json::{Value, json};
 
 use crate::shop::{
-    ADMIN, Answer, ISSUER, STAFF, Shop, new_product,
+    ADMIN, Answer, ISSUER, STAFF, Shop,
+    deployed::is_deployed,
+    new_product,
     token::{Hash, Signer, Token},
     unique_user,
 };
@@ -61,8 +63,10 @@ async fn more_than_two_hundred_forged_and_damaged_tokens_are_refused() {
     assert!(accepted.is_empty(), "of {}: {accepted:#?}", corpus.len());
     // Nothing of it has broken anything.
     knock(&shop, product.id(), &good(&shop).sign(shop.signer())).await.expect(200);
-    assert_eq!(shop.alive("inventory-get"), 2);
-    assert!(shop.log().lines(|line| line.text.contains("panicked")).is_empty());
+    if !is_deployed() {
+        assert_eq!(shop.alive("inventory-get"), 2);
+        assert!(shop.log().lines(|line| line.text.contains("panicked")).is_empty());
+    }
 }
 
 /// Signed with the shop's own key: the claims alone are wrong.

@@ -10,8 +10,9 @@ use reqwest::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    CONTRACT, Shop,
+    CONTRACT, Place, Shop,
     contract::{Operation, Received},
+    deployed::{is_deployed, skip},
     process::{CANARY, Log},
     unique_user,
 };
@@ -155,7 +156,7 @@ impl Request {
     pub async fn send(self) -> Answer {
         let answer = self.try_send().await;
         answer.unwrap_or_else(|error| {
-            let lines = self.shop.log().lines(|line| line.json()["status"].is_null());
+            let lines = self.shop.running.log.lines(|line| line.json()["status"].is_null());
             panic!("{self} got no answer: {error} {:#?}", &lines[lines.len().saturating_sub(20)..])
         })
     }
@@ -163,7 +164,8 @@ impl Request {
     /// Sends it, although there may be no answer.
     pub async fn try_send(&self) -> reqwest::Result<Answer> {
         let (operation, parameters) = CONTRACT.operation(self.method, &self.path);
-        let (status, headers, body) = if self.through_rest {
+        // What is deployed makes its events itself.
+        let (status, headers, body) = if self.through_rest && !is_deployed() {
             let event = self.rest_event(operation, &parameters.into_iter().collect());
             unfold(&match self.to_twin {
                 true => self.shop.invoke_twin(&operation.function, &event).await,
@@ -178,6 +180,20 @@ impl Request {
             let method = Method::from_bytes(self.method.as_bytes()).unwrap();
             let request =
                 self.shop.http.request(method, url.trim_end_matches('?')).headers(self.header_map());
+            let request = match &self.shop.running.place {
+                Place::Here(_) => request,
+                Place::Deployed(_) if self.to_twin => skip("a twin"),
+                // Where the emulator takes it from that a request comes from elsewhere.
+                Place::Deployed(cloud) => {
+                    if self.headers.iter().any(|(name, _)| name == "x-forwarded-for") {
+                        skip("an address that a client claims, which the emulator believes");
+                    }
+                    let has_key = self.headers.iter().any(|(name, _)| name == "X-Api-Key");
+                    let request =
+                        if has_key { request } else { request.header("X-Api-Key", cloud.api_key()) };
+                    request.header("X-Forwarded-For", &self.address)
+                }
+            };
             let answer = request.body(self.body.clone()).send().await?;
             (answer.status().as_u16(), answer.headers().clone(), answer.bytes().await?.to_vec())
         };
@@ -198,9 +214,16 @@ impl Request {
             accepted
                 .unwrap_or_else(|error| panic!("{described} was accepted, against the contract: {error}"));
         }
-        self.shop.log().assert_clean();
+        self.shop.running.log.assert_clean();
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { request: described, status, headers, text, json, log: Arc::clone(self.shop.log()) })
+        Ok(Answer {
+            request: described,
+            status,
+            headers,
+            text,
+            json,
+            log: Arc::clone(&self.shop.running.log),
+        })
     }
 
     fn header_map(&self) -> HeaderMap {

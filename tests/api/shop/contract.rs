@@ -8,21 +8,29 @@ use std::{
 };
 
 use jsonschema::Validator;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
 
 /// The contract.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::read);
 
 /// Headers of the transport, which are none of the function's.
-const TRANSPORT: [&str; 6] = [
+const TRANSPORT: [&str; 9] = [
     "connection",
     "content-length",
     "content-type",
     "date",
     "lambda-runtime-aws-request-id",
     "transfer-encoding",
+    "x-amz-request-id",
+    "x-amzn-errortype",
+    "x-amzn-requestid",
 ];
+
+/// Whether a header's value is another in each answer, also where all else is alike.
+pub fn differs_each_time(name: &HeaderName) -> bool {
+    ["date", "x-amz-request-id", "x-amzn-requestid", "x-request-id"].contains(&name.as_str())
+}
 
 pub struct Contract {
     document: Value,

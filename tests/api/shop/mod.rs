@@ -6,6 +6,7 @@ pub mod books;
 pub mod buyers;
 mod client;
 mod contract;
+pub mod deployed;
 pub mod localstripe;
 pub mod page;
 pub mod people;
@@ -49,7 +50,8 @@ use tokio::{
 };
 
 pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF, assert_statuses, count, form_of};
-pub use contract::{CONTRACT, Contract, Operation, Received};
+pub use contract::{CONTRACT, Contract, Operation, Received, differs_each_time};
+use deployed::{Deployed, FIRST_NUMBER, skip, skip_where_deployed};
 pub use people::{Person, unique_address};
 use process::Log;
 use proxy::{Calls, Proxy, Service};
@@ -115,16 +117,28 @@ pub struct Shop {
 }
 
 struct Running {
+    mailbox: Mailbox,
+    bus: Bus,
+    stripe: Stripe,
+    signer: Signer,
+    log: Arc<Log>,
+    place: Place,
+}
+
+/// Where its functions run.
+enum Place {
+    Here(Box<Workshop>),
+    Deployed(Deployed),
+}
+
+/// What a shop has that runs here, and none that is deployed.
+struct Workshop {
     options: Options,
     /// Where `cargo lambda watch` answers: a port of this machine.
     port: u16,
     database: Dynamo,
     secrets: Secrets,
-    mailbox: Mailbox,
-    bus: Bus,
-    stripe: Stripe,
     proxy: Proxy,
-    signer: Signer,
     log: Arc<Log>,
     group: Group,
     instances: Mutex<Vec<(String, Child)>>,
@@ -144,6 +158,7 @@ impl Shop {
 
     /// One of the test's own.
     pub async fn start(options: Options) -> Self {
+        skip_where_deployed("a shop of its own");
         Self::of(Running::start_backstage(options).await)
     }
 
@@ -156,8 +171,12 @@ impl Shop {
     fn of(running: Arc<Running>) -> Self {
         // A client of its own, because a test's connections end with its runtime.
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(29));
-        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { running, http }
+        let http = http.redirect(reqwest::redirect::Policy::none());
+        let http = match &running.place {
+            Place::Here(_) => http,
+            Place::Deployed(cloud) => cloud.reach(http),
+        };
+        Self { running, http: http.build().unwrap() }
     }
 
     pub fn get(&self, path: &str) -> Request {
@@ -187,7 +206,10 @@ impl Shop {
 
     /// Invokes a function with any event, past HTTP, and gives what it answers.
     pub async fn invoke(&self, function: &str, event: &Value) -> Value {
-        self.invoke_at(&self.running.url(), function, event).await
+        match &self.running.place {
+            Place::Here(here) => self.invoke_at(&here.url(), function, event).await,
+            Place::Deployed(cloud) => cloud.invoke(function, event),
+        }
     }
 
     async fn invoke_at(&self, url: &str, function: &str, event: &Value) -> Value {
@@ -198,17 +220,17 @@ impl Shop {
 
     /// Calls of that operation of a service, to do something to.
     pub fn calls(&self, operation: &'static str) -> Calls {
-        self.running.proxy.calls(operation)
+        self.running.here("the proxy").proxy.calls(operation)
     }
 
     /// All calls of all services, to do something to.
     pub fn any_call(&self) -> Calls {
-        self.running.proxy.any_call()
+        self.running.here("the proxy").proxy.any_call()
     }
 
     /// Everything that the shop's processes have printed.
     pub fn log(&self) -> &Arc<Log> {
-        &self.running.log
+        &self.running.here("the log").log
     }
 
     /// The key that its tokens are signed with.
@@ -223,21 +245,27 @@ impl Shop {
 
     /// Publishes a key.
     pub fn publish(&self, signer: &Signer) {
-        self.running.database.put(KEYS, signer.item()).unwrap();
+        self.write(KEYS, signer.item());
     }
 
     /// The secrets of the shop's functions.
     pub fn secrets(&self) -> &Secrets {
-        &self.running.secrets
+        &self.running.here("the secrets").secrets
     }
 
     /// Where its mails arrive.
     pub fn mailbox(&self) -> &Mailbox {
+        if let Place::Deployed(cloud) = &self.running.place {
+            cloud.fetch_mails(&self.running.mailbox);
+        }
         &self.running.mailbox
     }
 
     /// What its events arrive at.
     pub fn bus(&self) -> &Bus {
+        if let Place::Deployed(cloud) = &self.running.place {
+            cloud.fetch_events(&self.running.bus);
+        }
         &self.running.bus
     }
 
@@ -246,9 +274,17 @@ impl Shop {
         &self.running.stripe
     }
 
+    /// The cloud that it is deployed in.
+    pub fn cloud(&self) -> &Deployed {
+        match &self.running.place {
+            Place::Here(_) => panic!("this test is about a deployed shop: tests/cloud/run"),
+            Place::Deployed(cloud) => cloud,
+        }
+    }
+
     /// Writes an item of a table, past all of the shop's rules.
     pub fn write(&self, table: &str, item: Value) {
-        self.running.database.put(table, item).unwrap();
+        self.dynamo("PutItem", json!({"TableName": table, "Item": item})).unwrap();
     }
 
     /// Writes an item over the version that was read, past all of the shop's rules; says whether it was that one still.
@@ -259,15 +295,15 @@ impl Shop {
             "ConditionExpression": "version = :version",
             "ExpressionAttributeValues": {":version": before["version"]},
         });
-        let put = self.running.database.database.put_item(serde_json::from_value(put).unwrap());
-        put.map_err(|error| assert!(error.to_string().contains("condition"), "{error}")).is_ok()
+        let put = self.dynamo("PutItem", put);
+        put.map_err(|error| assert!(error.contains("condition"), "{error}")).is_ok()
     }
 
     /// Removes the items of a table that fit, past all of the shop's rules.
     pub fn remove(&self, table: &str, fits: impl Fn(&Value) -> bool) {
         for item in self.items(table).iter().filter(|item| fits(item)) {
-            let delete = json!({"TableName": table, "Key": {"pk": item["pk"], "sk": item["sk"]}});
-            self.running.database.database.delete_item(serde_json::from_value(delete).unwrap()).unwrap();
+            let key = json!({"pk": item["pk"], "sk": item["sk"]});
+            self.dynamo("DeleteItem", json!({"TableName": table, "Key": key})).unwrap();
         }
     }
 
@@ -278,16 +314,14 @@ impl Shop {
             "KeyConditionExpression": "pk = :pk",
             "ExpressionAttributeValues": {":pk": {"S": pk}},
         });
-        let found = self.running.database.database.query(serde_json::from_value(query).unwrap()).unwrap();
-        json!(found)["Items"].as_array().unwrap().clone()
+        self.dynamo("Query", query).unwrap()["Items"].as_array().unwrap().clone()
     }
 
     /// All items of a table, as DynamoDB holds them.
     pub fn items(&self, table: &str) -> Vec<Value> {
         let (mut items, mut scan) = (Vec::new(), json!({"TableName": table}));
         loop {
-            let page = serde_json::from_value(scan.clone()).unwrap();
-            let page = json!(self.running.database.database.scan(page).unwrap());
+            let page = self.dynamo("Scan", scan.clone()).unwrap();
             items.extend(page["Items"].as_array().unwrap().iter().cloned());
             match page.get("LastEvaluatedKey").filter(|key| key.is_object()) {
                 Some(key) => scan["ExclusiveStartKey"] = key.clone(),
@@ -298,24 +332,32 @@ impl Shop {
 
     /// An item of a table, as DynamoDB holds it.
     pub fn item(&self, table: &str, pk: &str, sk: &str) -> Value {
-        let get = json!({"TableName": table, "Key": {"pk": {"S": pk}, "sk": {"S": sk}}});
-        let found = self.running.database.database.get_item(serde_json::from_value(get).unwrap()).unwrap();
-        let item = json!(found)["Item"].take();
+        let key = json!({"pk": {"S": pk}, "sk": {"S": sk}});
+        let item = self.dynamo("GetItem", json!({"TableName": table, "Key": key})).unwrap()["Item"].take();
         assert!(item.is_object(), "no item {pk} {sk} in {table}");
         item
+    }
+
+    /// A call of DynamoDB, past the functions and the proxy.
+    fn dynamo(&self, operation: &str, request: Value) -> Result<Value, String> {
+        match &self.running.place {
+            Place::Here(here) => here.dynamo(operation, request),
+            Place::Deployed(cloud) => cloud.dynamo(operation, request),
+        }
     }
 
     /// Ends it, and waits until it has.
     pub async fn stop(self) {
         let running = Arc::into_inner(self.running).expect("nobody else uses the shop");
-        BACKSTAGE.spawn(running.group.end()).await.unwrap().unwrap();
+        let Place::Here(here) = running.place else { skip("an end") };
+        BACKSTAGE.spawn(here.group.end()).await.unwrap().unwrap();
     }
 
     /// Kills every instance of a function with SIGKILL, whatever it is doing.
     pub async fn kill(&self, function: &str) {
         let mut killed = Vec::new();
         {
-            let mut instances = self.running.instances.lock().unwrap();
+            let mut instances = self.running.here("the processes").instances.lock().unwrap();
             while let Some(index) = instances.iter().position(|(name, _)| name == function) {
                 killed.push(instances.swap_remove(index).1);
             }
@@ -327,7 +369,7 @@ impl Shop {
 
     /// The CPU time that the instances of a function have taken together so far.
     pub fn cpu_time(&self, function: &str) -> Duration {
-        let instances = self.running.instances.lock().unwrap();
+        let instances = self.running.here("the processes").instances.lock().unwrap();
         let ids = instances.iter().filter(|(name, _)| name == function).filter_map(|(_, child)| child.id());
         let taken = |id| {
             let path = format!("/proc/{id}/schedstat");
@@ -340,19 +382,22 @@ impl Shop {
     /// Starts so many instances of a function.
     pub async fn open(&self, function: &str, instances: usize) {
         let (running, function) = (Arc::clone(&self.running), function.to_owned());
-        BACKSTAGE.spawn(async move { running.open(&function, instances) }).await.unwrap();
+        let open = async move { running.here("the processes").open(&function, instances) };
+        BACKSTAGE.spawn(open).await.unwrap();
     }
 
     /// Starts a further instance of a function, apart from the others: what is done to its calls, which it makes by the
     /// name that this gives, meets no request but those that are sent to it.
     pub async fn open_twin(&self, function: &'static str) -> &'static str {
         let running = Arc::clone(&self.running);
+        self.running.here("a twin");
         let start = move || {
-            let twins = running.twins.get_or_init(|| Twins::start(&running.group, &running.log));
+            let here = running.here("a twin");
+            let twins = here.twins.get_or_init(|| Twins::start(&here.group, &here.log));
             let twins = BACKSTAGE.block_on(twins);
             let name: &'static str = format!("{function}{TWIN}").leak();
             let _entered = BACKSTAGE.enter();
-            running.open_at(&twins.url(), function, name, 1);
+            here.open_at(&twins.url(), function, name, 1);
             name
         };
         BACKSTAGE.spawn_blocking(start).await.unwrap()
@@ -360,12 +405,13 @@ impl Shop {
 
     /// Invokes the twin of a function.
     pub async fn invoke_twin(&self, function: &str, event: &Value) -> Value {
-        self.invoke_at(&self.running.twins.get().expect("a twin is open").url(), function, event).await
+        let twins = self.running.here("a twin").twins.get().expect("a twin is open");
+        self.invoke_at(&twins.url(), function, event).await
     }
 
     /// How many instances of a function run.
     pub fn alive(&self, function: &str) -> usize {
-        let mut instances = self.running.instances.lock().unwrap();
+        let mut instances = self.running.here("the processes").instances.lock().unwrap();
         let alive =
             |(name, child): &mut (String, Child)| name == function && child.try_wait().unwrap().is_none();
         instances.iter_mut().filter_map(|instance| alive(instance).then_some(())).count()
@@ -379,6 +425,26 @@ impl Running {
     }
 
     async fn start(options: Options) -> Self {
+        match Deployed::of_environment() {
+            None => Self::open(options).await,
+            Some(cloud) => Self::join(cloud).await,
+        }
+    }
+
+    /// Receives what the deployed shop sends.
+    async fn join(cloud: Deployed) -> Self {
+        let account = Settings { port: cloud.stripe_port(), ..account() };
+        Self {
+            mailbox: Mailbox::in_memory().await.unwrap(),
+            bus: Bus::in_memory().await.unwrap(),
+            stripe: Stripe::in_memory(account).await.unwrap(),
+            signer: cloud.signer(),
+            log: Arc::default(),
+            place: Place::Deployed(cloud),
+        }
+    }
+
+    async fn open(options: Options) -> Self {
         let (log, group, signer) = (Arc::new(Log::default()), Group::new().unwrap(), Signer::new("key-1"));
         let built = tokio::task::spawn_blocking(|| drop(BINARIES.clone()));
         let database = match &options.file {
@@ -400,8 +466,7 @@ impl Running {
         secrets.put(PAYMENTS_SECRET, &payments.to_string()).unwrap();
         let mailbox = Mailbox::in_memory().await.unwrap();
         let bus = Bus::in_memory().await.unwrap();
-        let account = Settings { delay: Duration::from_millis(20), ..Settings::new(API_KEY, WEBHOOK_SECRET) };
-        let stripe = Stripe::in_memory(account).await.unwrap();
+        let stripe = Stripe::in_memory(account()).await.unwrap();
         if options.webhooks {
             stripe.send_webhooks_to(Some(&format!("{functions}/v1/payments/webhooks/stripe")));
         }
@@ -416,17 +481,13 @@ impl Running {
         built.await.unwrap();
 
         let cargo_lambda = watch(port, &group, &log).await;
-        let mut running = Self {
+        let mut here = Workshop {
             options,
             port,
             database,
             secrets,
-            mailbox,
-            bus,
-            stripe,
             proxy,
-            signer,
-            log,
+            log: Arc::clone(&log),
             group,
             instances: Mutex::default(),
             _cargo_lambda: cargo_lambda,
@@ -436,15 +497,51 @@ impl Running {
         };
         // Before the functions: without a runtime API they end at once.
         listens(port).await;
-        if !running.options.closed {
+        if !here.options.closed {
             for function in process::functions() {
-                running.open(&function, running.usual_instances(&function));
+                here.open(&function, here.usual_instances(&function));
             }
         }
-        if !running.options.without_streams {
-            running.deliver_streams(&template);
+        if !here.options.without_streams {
+            here.deliver_streams(&template);
         }
-        running
+        Self { mailbox, bus, stripe, signer, log, place: Place::Here(Box::new(here)) }
+    }
+
+    /// What only a shop has that runs here; ends the test where it does not.
+    fn here(&self, what: &str) -> &Workshop {
+        match &self.place {
+            Place::Here(here) => here,
+            Place::Deployed(_) => skip(what),
+        }
+    }
+
+    /// Where the API answers, without `/v1`.
+    fn url(&self) -> String {
+        match &self.place {
+            Place::Here(here) => here.url(),
+            Place::Deployed(cloud) => cloud.url(),
+        }
+    }
+}
+
+impl Workshop {
+    fn dynamo(&self, operation: &str, request: Value) -> Result<Value, String> {
+        let Dynamo { database, .. } = &self.database;
+        macro_rules! answer {
+            ($operation:ident) => {{
+                let answer = database.$operation(serde_json::from_value(request).unwrap());
+                answer.map(|answer| json!(answer)).map_err(|error| error.to_string())
+            }};
+        }
+        match operation {
+            "DeleteItem" => answer!(delete_item),
+            "GetItem" => answer!(get_item),
+            "PutItem" => answer!(put_item),
+            "Query" => answer!(query),
+            "Scan" => answer!(scan),
+            _ => panic!("no test has called {operation} yet"),
+        }
     }
 
     fn url(&self) -> String {
@@ -519,6 +616,11 @@ impl Running {
     }
 }
 
+/// The shop's account at Stripe.
+fn account() -> Settings {
+    Settings { delay: Duration::from_millis(20), ..Settings::new(API_KEY, WEBHOOK_SECRET) }
+}
+
 /// A second `cargo lambda watch`, of the twins.
 struct Twins {
     port: u16,
@@ -571,13 +673,13 @@ async fn watch(port: u16, group: &Group, log: &Arc<Log>) -> Child {
 
 /// A name that no other test has: in small letters, digits and dashes.
 pub fn unique(what: &str) -> String {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    static NUMBER: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(*FIRST_NUMBER));
     format!("{what}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A user that no other test has.
 pub fn unique_user() -> String {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    static NUMBER: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(*FIRST_NUMBER));
     format!("usr_01jd{:022}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -688,6 +790,7 @@ pub type Alone = MutexGuard<'static, ()>;
 impl Shop {
     /// One with a single instance of each function, which no other test uses meanwhile.
     pub async fn alone() -> (Self, Alone) {
+        skip_where_deployed("a shop for itself");
         static ALONE: OnceCell<Arc<Running>> = OnceCell::const_new();
         static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
         let turn = TURN.lock().await;

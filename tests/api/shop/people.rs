@@ -1,11 +1,14 @@
 //! People who use the shop, as they do: they register, read their mail, follow its links, and log in.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
 
 use local::mail::Mail;
 use serde_json::{Value, json};
 
-use super::{Answer, CUSTOMER, Request, Shop, eventually};
+use super::{Answer, CUSTOMER, Request, Shop, deployed::FIRST_NUMBER, eventually};
 
 /// Somebody with an e-mail, a password and a place where they are.
 #[derive(Clone, Debug)]
@@ -20,7 +23,7 @@ pub struct Person {
 impl Person {
     /// Somebody whom no other test knows.
     pub fn new() -> Self {
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        static NUMBER: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(*FIRST_NUMBER));
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self {
             email: format!("jane.{number}@canary.test"),
@@ -177,6 +180,12 @@ pub fn claims_of(token: &str) -> Value {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     let claims = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+}
+
+/// What its header says.
+pub fn header_of(token: &str) -> Value {
+    let swapped: Vec<&str> = token.split('.').collect();
+    claims_of(&[swapped[1], swapped[0], swapped[2]].join("."))
 }
 
 /// The token in a mail: in its link, and on a line of its own.

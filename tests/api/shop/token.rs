@@ -23,6 +23,14 @@ impl Signer {
         Self { kid: kid.to_owned(), pair: Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap(), pkcs8 }
     }
 
+    /// The first key in the text of a secret.
+    pub fn of_secret(text: &str) -> Self {
+        let keys: Value = serde_json::from_str(text).unwrap();
+        let text = |name: &str| keys["keys"][0][name].as_str().unwrap();
+        let pkcs8 = BASE64.decode(text("key")).unwrap();
+        Self { kid: text("id").to_owned(), pair: Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap(), pkcs8 }
+    }
+
     /// The public half, as raw bytes.
     pub fn public(&self) -> &[u8] {
         self.pair.public_key().as_ref()
