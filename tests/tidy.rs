@@ -7,6 +7,7 @@ use std::fs;
 
 use local::tidy::{self, Files, Repository, rules};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// A rule, and the repository in which it holds.
 struct Rule {
@@ -95,6 +96,8 @@ fn functions_have_the_variables_that_they_ask_for() {
         .finds("HealthGet has PUBLIC_URL,", template, "BUILD_ID:", "PUBLIC_URL:")
         .finds("UsersVerifyEmail lacks ADMIN_EMAIL", template, "ADMIN_EMAIL:", "ADMIN:")
         .finds("MailSend lacks MAIL_FROM", template, "MAIL_FROM:", "MAIL:")
+        .finds("HealthGet lacks RETIREMENTS", template, "RETIREMENTS:", "RETIREMENT:")
+        .finds("Globals has RETIREMENT,", template, "RETIREMENTS:", "RETIREMENT:")
         .finds("local/env must set KEYS_TABLE", "local/env", "KEYS_TABLE", "KEYS");
 }
 
@@ -274,7 +277,7 @@ fn what_is_watched_is_emitted() {
     let own = |name: &str| format!("{{ Namespace: !Ref AWS::StackName, MetricName: {name} }}");
     let search = |search: &str| format!(r#"[{{"expression": "SEARCH('{search}', 'Sum', 300)"}}]"#);
     let revenue = search(r#"{\"${AWS::StackName}\",currency} MetricName=\"revenue\""#);
-    let each = r#"["${AWS::StackName}", "latency", "operation", "products-get", {"stat": "p99"}], ["...", "orders-pay"]"#;
+    let each = r#"["AWS/Lambda", "Duration", "FunctionName", "${ProductsGet}", {"stat": "p99"}], ["...", "${OrdersPay}"]"#;
     let written_short = r#"["AWS/Lambda", "Errors", "FunctionName", "${MailSend}"], [".", "Throttles", ".", "."], ["...", {}]"#;
     let sound = format!("{revenue}, {each}, {written_short}");
     assert_eq!(watched(&own("oldest_unpaid"), &sound), [""; 0]);
@@ -309,9 +312,9 @@ fn what_is_watched_is_emitted() {
             revenue.replace("revenue", "income"),
         ),
         (
-            "Board watches latency of the operation orders-buy",
+            "Board watches Duration of the FunctionName OrdersBuy",
             own("replays"),
-            each.replace("orders-pay", "orders-buy"),
+            each.replace("OrdersPay", "OrdersBuy"),
         ),
         (
             "Board watches Throttles of the FunctionName MailSent",
@@ -383,6 +386,59 @@ fn references_between_contracts_lead_somewhere() {
             "    Health:",
             "    Wealth:",
         );
+}
+
+#[test]
+fn what_was_released_holds() {
+    let (contract, shapes) = ("functions/products-get/openapi.yaml", "shared/openapi.yaml");
+    let mut rule = holds(rules::released);
+    rule.files.insert("docs/api/v1.json".to_owned(), rule.files["openapi.json"].clone());
+    let mut unknown = rule.files.clone();
+    unknown.insert("docs/api/v7.json".to_owned(), "{}".to_owned());
+    rule = rule.says("docs/api/v7.json is of a version without a stage", unknown);
+    let (sku, name) = (
+        "        sku: { $ref: \"#/components/schemas/Sku\" }\n",
+        "        name: { $ref: \"#/components/schemas/",
+    );
+    let beside = format!("{sku}{name}ProductName\" }}\n        category");
+    let (route, required) =
+        ("GET, Path: \"/products/{product_id}\"", "required: [sku, name, category, price");
+    for (expected, path, text, fault) in [
+        (
+            "v1 breaks: GET /products/{product_id} is gone",
+            "template.yaml",
+            route,
+            "GET, Path: \"/goods/{product_id}\"",
+        ),
+        ("v1 breaks: GET /products/{product_id}: answer 404 is gone", contract, "\"404\"", "\"410\""),
+        ("{} is no longer enough to call it", contract, "security: []", "security: [{ accessToken: [] }]"),
+        ("v1 breaks: GET /products: answer 200 /items/*/sku is gone", shapes, &*beside, &beside[sku.len()..]),
+        ("POST /products: body /images is required now", shapes, required, &format!("{required}, images")),
+        ("POST /products: body /name: maxLength was 200, is 100", shapes, "maxLength: 200", "maxLength: 100"),
+        ("docs/api/v1.json is no JSON", "docs/api/v1.json", "{", ""),
+    ] {
+        rule = rule.finds(expected, path, text, fault);
+    }
+}
+
+#[test]
+fn a_release_keeps_the_contracts_and_refuses_to_break_the_last() {
+    let copy = copy();
+    let released = copy.path().join("docs/api/v1.json");
+    if released.exists() {
+        fs::remove_file(&released).unwrap();
+    }
+
+    assert_eq!(tidy::release(copy.path()).unwrap(), ["docs/api/v1.json"]);
+    assert_eq!(fs::read(&released).unwrap(), fs::read(copy.path().join("openapi.json")).unwrap());
+    assert!(tidy::release(copy.path()).unwrap().is_empty());
+
+    let contract = copy.path().join("functions/products-get/openapi.yaml");
+    let text = fs::read_to_string(&contract).unwrap();
+    fs::write(&contract, text.replace("\"404\"", "\"410\"")).unwrap();
+    let refused = tidy::release(copy.path()).unwrap_err().to_string();
+    assert!(refused.contains("GET /products/{product_id}: answer 404 is gone"), "{refused}");
+    assert_eq!(fs::read(&released).unwrap(), fs::read(copy.path().join("openapi.json")).unwrap());
 }
 
 #[test]
@@ -503,16 +559,22 @@ fn visit(value: &Value, pointer: &str, seen: &mut impl FnMut(&str, &Value)) {
 
 #[test]
 fn writing_renews_what_is_stale_and_nothing_else() {
+    let copy = copy();
+    fs::write(copy.path().join("openapi.json"), "{}").unwrap();
+
+    assert_eq!(tidy::write(copy.path()).unwrap(), ["openapi.json"]);
+    assert!(tidy::write(copy.path()).unwrap().is_empty());
+}
+
+/// The repository's sources and documents, to be changed.
+fn copy() -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for (path, text) in tidy::read(&local::repository()).unwrap() {
         let path = copy.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    fs::write(copy.path().join("openapi.json"), "{}").unwrap();
-
-    assert_eq!(tidy::write(copy.path()).unwrap(), ["openapi.json"]);
-    assert!(tidy::write(copy.path()).unwrap().is_empty());
+    copy
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    bench, blocklist, bus::Event, data, dice::Dice, function, journal, keys, log::say, mail::Mail, seed,
-    stripe, tidy, torture, up,
+    bench, blocklist, bus::Event, data, deploy, dice::Dice, function, journal, keys, log::say, mail::Mail,
+    seed, stripe, tidy, torture, up,
 };
 use serde::de::DeserializeOwned;
 use shared::auth;
@@ -54,6 +54,21 @@ enum Command {
     Ledger(LedgerView),
     /// Renew openapi.json and the routes in CargoLambda.toml, and name what in the repository does not fit together
     Tidy,
+    /// Deploy the shop to AWS: build all functions, lint the template, `sam deploy`
+    ///
+    /// Needs cargo-lambda with zig, Rust's library for the processor, sam, and credentials of AWS; says what is missing.
+    /// Prints each command before it runs it. docs/deploying.md tells what has to be done before and after the first time.
+    /// For example:
+    ///
+    ///     cargo shop deploy prod
+    ///     cargo shop deploy dev --parameter Architecture=x86_64 --dry-run
+    ///     cargo shop deploy prod --skip-build --parameter GradualDeployment=false -- --no-confirm-changeset
+    #[command(verbatim_doc_comment)]
+    Deploy(Deploy),
+    /// Release the API as it is: keep the document of each version in docs/api, to which tidy then holds the contracts
+    ///
+    /// Refuses, and lists the breaks, where a version that was released would break. docs/versioning.md tells what does.
+    Release,
     /// Measure the functions as they are deployed: start, answers, memory, size
     ///
     /// Builds them with the release profile, a minute or more for each that has changed. Then it starts each one many
@@ -175,6 +190,24 @@ struct LedgerView {
 }
 
 #[derive(Args)]
+struct Deploy {
+    /// The environment, as samconfig.toml names it: dev, staging, prod
+    environment: String,
+    /// A parameter of the template, in the place of samconfig.toml's; may be repeated
+    #[arg(long = "parameter", value_name = "KEY=VALUE")]
+    parameters: Vec<String>,
+    /// Take the functions that were built before
+    #[arg(long)]
+    skip_build: bool,
+    /// Only print the commands
+    #[arg(long)]
+    dry_run: bool,
+    /// Further arguments of `sam deploy`
+    #[arg(last = true, value_name = "SAM ARGUMENTS")]
+    sam: Vec<String>,
+}
+
+#[derive(Args)]
 struct Bench {
     /// Only this function; may be repeated [default: all of them]
     #[arg(long = "function", value_name = "NAME")]
@@ -239,6 +272,8 @@ fn main() -> ExitCode {
         Command::Events(view) => show_events(&view),
         Command::Ledger(view) => show_ledger(&view),
         Command::Tidy => tidy(),
+        Command::Deploy(deploy) => deploy_to(&deploy),
+        Command::Release => release(),
         Command::Bench(bench) => measure(bench),
         Command::Torture(torture) => torment(&torture),
         Command::Seed { data_dir } => seed(&data_dir),
@@ -315,6 +350,12 @@ fn show_ledger(LedgerView { order, folder }: &LedgerView) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
+fn deploy_to(Deploy { environment, parameters, skip_build, dry_run, sam }: &Deploy) -> Done {
+    let (skip_build, dry_run) = (*skip_build, *dry_run);
+    deploy::run(&deploy::Options { environment, parameters, sam, skip_build, dry_run })?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn measure(Bench { functions, requests, starts }: Bench) -> Done {
     print!("{}", bench::run(&bench::Options { functions, requests, starts })?);
     Ok(ExitCode::SUCCESS)
@@ -345,6 +386,15 @@ fn tidy() -> Done {
     let findings = tidy::findings(&root)?;
     findings.iter().for_each(|finding| println!("{finding}"));
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn release() -> Done {
+    let changed = tidy::release(&local::repository())?;
+    changed.iter().for_each(|file| println!("released {file}"));
+    if changed.is_empty() {
+        println!("nothing has changed since the last release");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -85,11 +85,17 @@ struct Resource {
     functions: BTreeMap<String, String>,
 }
 
-/// The gateway.
-pub struct Gateway {
+/// A version of the API.
+struct Stage {
     api: Api,
     /// Those whose paths have literals come before those that have parameters in their places.
     resources: Vec<Resource>,
+}
+
+/// The gateway.
+pub struct Gateway {
+    /// The first speaks for those that are not there.
+    stages: Vec<Stage>,
     port: u16,
     /// Where `cargo lambda watch` is.
     watch: String,
@@ -97,15 +103,15 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway to the functions of `api`, which `cargo lambda watch` runs at the address `watch`; clients find it at
+    /// A gateway to the functions of `apis`, which `cargo lambda watch` runs at the address `watch`; clients find it at
     /// `port`.
     ///
     /// # Errors
     /// Where the system lacks what an HTTP client needs.
-    pub fn new(api: Api, port: u16, watch: &str) -> reqwest::Result<Self> {
-        let resources = resources(&api);
+    pub fn new(apis: Vec<Api>, port: u16, watch: &str) -> reqwest::Result<Self> {
+        let stages = apis.into_iter().map(|api| Stage { resources: resources(&api), api }).collect();
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { api, resources, port, watch: watch.to_owned(), http })
+        Ok(Self { stages, port, watch: watch.to_owned(), http })
     }
 
     /// Answers all that connect, for ever.
@@ -121,31 +127,37 @@ impl Gateway {
     async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {
         let (parts, body) = request.into_parts();
         let (id, time) = (server::uuid(), telemetry::now());
+        let stage = self.stage(parts.uri.path());
         // Read before anything is judged: who is still sending may not hear a refusal.
         let answer = match read(body).await {
             Ok(body) if parts.uri.path().starts_with(INVOKE_API) => self.pass_on(parts, body).await,
-            Ok(body) => self.integrate(&Arrival { id: id.clone(), time, peer, parts, body }).await,
+            Ok(body) => self.integrate(stage, &Arrival { id: id.clone(), time, peer, parts, body }).await,
             Err(reason) => Err(reason),
         };
-        Ok(answer.unwrap_or_else(|reason| self.refuse(reason, &id)))
+        Ok(answer.unwrap_or_else(|reason| self.refuse(stage, reason, &id)))
+    }
+
+    /// The stage that a path leads to.
+    fn stage(&self, path: &str) -> Option<&Stage> {
+        self.stages.iter().find(|stage| path.split('/').nth(1) == Some(&stage.api.stage))
     }
 
     /// Has a request answered by its function.
-    async fn integrate(&self, arrival: &Arrival) -> Result<Answer, Reason> {
+    async fn integrate(&self, stage: Option<&Stage>, arrival: &Arrival) -> Result<Answer, Reason> {
         let Parts { method, uri, .. } = &arrival.parts;
-        let path = uri.path().strip_prefix(&format!("/{}", self.api.stage));
-        let path = path.filter(|path| path.starts_with('/')).ok_or(Reason::MissingAuthenticationToken)?;
+        let stage = stage.ok_or(Reason::MissingAuthenticationToken)?;
+        let path = &uri.path()[1 + stage.api.stage.len()..];
         let mut found =
-            self.resources.iter().filter_map(|resource| Some((resource, resource.parameters(path)?)));
+            stage.resources.iter().filter_map(|resource| Some((resource, resource.parameters(path)?)));
         let (resource, parameters) = found.next().ok_or(Reason::MissingAuthenticationToken)?;
         if *method == Method::OPTIONS {
-            return self.preflight(resource).ok_or(Reason::Default5xx);
+            return stage.preflight(resource).ok_or(Reason::Default5xx);
         }
         let function = resource.functions.get(method.as_str()).ok_or(Reason::MissingAuthenticationToken)?;
         if !is_readable(&arrival.parts) {
             return Err(Reason::Default4xx);
         }
-        let event = self.event(arrival, resource, path, parameters);
+        let event = self.event(arrival, stage, resource, path, parameters);
         let url = format!("{}{INVOKE_API}functions/{function}/invocations", self.watch);
         let call = self.http.post(url).header(INVOCATION_ID, &arrival.id).timeout(TIMEOUT).json(&event);
         // In a task of its own: an invocation goes on even where the client goes away.
@@ -161,27 +173,12 @@ impl Gateway {
         if status == StatusCode::OK { response(&body).ok_or(Reason::Default5xx) } else { Err(failure(&body)) }
     }
 
-    /// What browsers ask before they let a script ask.
-    fn preflight(&self, resource: &Resource) -> Option<Answer> {
-        let cors = &self.api.cors;
-        let methods: Vec<&str> = resource.functions.keys().map(String::as_str).chain(["OPTIONS"]).collect();
-        let mut answer = Response::new(Full::default());
-        for (name, value) in [
-            (ACCESS_CONTROL_ALLOW_ORIGIN, cors.origin.as_str()),
-            (ACCESS_CONTROL_ALLOW_METHODS, &methods.join(",")),
-            (ACCESS_CONTROL_ALLOW_HEADERS, &cors.headers),
-            (ACCESS_CONTROL_MAX_AGE, &cors.max_age),
-        ] {
-            answer.headers_mut().insert(name, HeaderValue::from_str(value).ok()?);
-        }
-        Some(answer)
-    }
-
     /// The event of a proxy integration.
     /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
     fn event(
         &self,
         arrival: &Arrival,
+        stage: &Stage,
         resource: &Resource,
         path: &str,
         parameters: Map<String, Value>,
@@ -209,7 +206,7 @@ impl Gateway {
                 "accountId": "000000000000",
                 "apiId": "local",
                 "domainName": "localhost",
-                "stage": self.api.stage,
+                "stage": stage.api.stage,
                 "resourcePath": resource.path,
                 "httpMethod": parts.method.as_str(),
                 "path": parts.uri.path(),
@@ -265,13 +262,32 @@ impl Gateway {
     }
 
     /// API Gateway's own answer.
-    fn refuse(&self, reason: Reason, id: &str) -> Answer {
-        let refusal = self.api.refusals.get(reason.name()).and_then(|refusal| refused(refusal, id));
+    fn refuse(&self, stage: Option<&Stage>, reason: Reason, id: &str) -> Answer {
+        let refusals = stage.or(self.stages.first()).map(|stage| &stage.api.refusals);
+        let refusal = refusals.and_then(|refusals| refused(refusals.get(reason.name())?, id));
         refusal.unwrap_or_else(|| {
             let mut answer = Response::new(Full::default());
             *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
             answer
         })
+    }
+}
+
+impl Stage {
+    /// What browsers ask before they let a script ask.
+    fn preflight(&self, resource: &Resource) -> Option<Answer> {
+        let cors = &self.api.cors;
+        let methods: Vec<&str> = resource.functions.keys().map(String::as_str).chain(["OPTIONS"]).collect();
+        let mut answer = Response::new(Full::default());
+        for (name, value) in [
+            (ACCESS_CONTROL_ALLOW_ORIGIN, cors.origin.as_str()),
+            (ACCESS_CONTROL_ALLOW_METHODS, &methods.join(",")),
+            (ACCESS_CONTROL_ALLOW_HEADERS, &cors.headers),
+            (ACCESS_CONTROL_MAX_AGE, &cors.max_age),
+        ] {
+            answer.headers_mut().insert(name, HeaderValue::from_str(value).ok()?);
+        }
+        Some(answer)
     }
 }
 
@@ -457,8 +473,8 @@ mod tests {
     const ID: &str = "7e5609f9-609c-4576-afa2-d9a519cfbe1e";
 
     fn gateway() -> Gateway {
-        let api = Template::read(&crate::repository()).unwrap().api("https://shop.example").unwrap();
-        Gateway::new(api, 9000, "http://127.0.0.1:1").unwrap()
+        let apis = Template::read(&crate::repository()).unwrap().apis("https://shop.example").unwrap();
+        Gateway::new(apis, 9000, "http://127.0.0.1:1").unwrap()
     }
 
     fn arrival(request: hyper::http::request::Builder, body: &'static [u8]) -> Arrival {
@@ -469,9 +485,9 @@ mod tests {
 
     fn event(request: hyper::http::request::Builder, body: &'static [u8]) -> Value {
         let (gateway, arrival) = (gateway(), arrival(request, body));
-        let path = arrival.parts.uri.path().strip_prefix("/v1").unwrap();
-        let resource = gateway.resources.iter().find(|resource| resource.parameters(path).is_some()).unwrap();
-        gateway.event(&arrival, resource, path, resource.parameters(path).unwrap())
+        let (stage, path) = (&gateway.stages[0], arrival.parts.uri.path().strip_prefix("/v1").unwrap());
+        let resource = stage.resources.iter().find(|resource| resource.parameters(path).is_some()).unwrap();
+        gateway.event(&arrival, stage, resource, path, resource.parameters(path).unwrap())
     }
 
     async fn body(answer: Answer) -> Vec<u8> {
@@ -480,7 +496,7 @@ mod tests {
 
     #[test]
     fn literals_come_before_parameters() {
-        let mut api = Template::read(&crate::repository()).unwrap().api("*").unwrap();
+        let mut api = Template::read(&crate::repository()).unwrap().apis("*").unwrap().remove(0);
         let route = |path: &str| crate::template::Route {
             method: "get".to_owned(),
             path: path.to_owned(),
@@ -632,11 +648,11 @@ mod tests {
             Ok(Answer::new(json!({"statusCode": 200, "body": source}).to_string().into()))
         });
         let functions = functions.await.unwrap();
-        let api = Template::read(&crate::repository()).unwrap().api("*").unwrap();
+        let apis = Template::read(&crate::repository()).unwrap().apis("*").unwrap();
         // At all addresses: a client of IPv4 then comes from one that is mapped to IPv6.
         let listener = TcpListener::bind("[::]:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        tokio::spawn(Gateway::new(api, port, &functions.url).unwrap().serve(listener));
+        tokio::spawn(Gateway::new(apis, port, &functions.url).unwrap().serve(listener));
         for (host, address) in [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"), ("[::1]", "::1")] {
             let client = reqwest::Client::builder().no_proxy().local_address(Some(address.parse().unwrap()));
             let request = client.build().unwrap().get(format!("http://{host}:{port}/v1/health"));
@@ -664,7 +680,7 @@ mod tests {
             (Reason::IntegrationTimeout, 503),
             (Reason::Default5xx, 500),
         ] {
-            let answer = gateway().refuse(reason, ID);
+            let answer = gateway().refuse(None, reason, ID);
             assert_eq!(answer.status(), status, "{reason:?}");
             assert_eq!(answer.headers()["access-control-allow-origin"], "https://shop.example");
             assert_eq!(answer.headers()["content-type"], "application/problem+json");
@@ -680,7 +696,8 @@ mod tests {
     async fn requests_without_a_function_are_answered_here() {
         let gateway = gateway();
         let answer = async |method, path| {
-            gateway.integrate(&arrival(Request::builder().method(method).uri(path), b"")).await
+            let arrival = arrival(Request::builder().method(method).uri(path), b"");
+            gateway.integrate(gateway.stage(path), &arrival).await
         };
         let preflight = answer("OPTIONS", "/v1/products").await.unwrap();
         assert_eq!(preflight.headers()["access-control-allow-origin"], "https://shop.example");

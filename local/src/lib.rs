@@ -19,6 +19,7 @@
 //! | [`dice`] | chance that can be repeated |
 //! | [`torture`] | a running shop under all that can happen to it: `cargo shop torture` |
 //! | [`blocklist`] | the filter of common passwords, made from lists |
+//! | [`deploy`] | the shop in the cloud: `cargo shop deploy` |
 //! | [`tidy`] | what must be true of the repository, and the files that are made from others |
 
 use std::path::PathBuf;
@@ -55,6 +56,7 @@ pub mod dice;
 pub mod torture;
 
 pub mod blocklist;
+pub mod deploy;
 pub mod tidy;
 
 /// The root of the repository that this was built from.

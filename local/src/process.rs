@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io::{self, PipeReader, PipeWriter},
     path::PathBuf,
     process::Stdio,
@@ -64,13 +64,19 @@ impl Group {
 /// The command to run cargo, as it would be run from a terminal: without what `cargo run` has told this process about
 /// its own package, since build scripts that look at it would be run again each time.
 pub(crate) fn without_cargo_run(command: &mut Command) -> &mut Command {
-    for (name, _) in env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(&*name);
-        }
+    for name in of_cargo_run() {
+        command.env_remove(name);
     }
     command
+}
+
+/// The variables that `cargo run` has set.
+pub(crate) fn of_cargo_run() -> Vec<OsString> {
+    let is_one = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    env::vars_os().map(|(name, _)| name).filter(is_one).collect()
 }
 
 /// Cargo itself.

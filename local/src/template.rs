@@ -1,5 +1,5 @@
-//! template.yaml, as far as the shop on one machine needs it: its API, its tables and which functions their streams
-//! feed, its schedules, its event buses, its secrets and who renews them.
+//! template.yaml, as far as the shop on one machine needs it: its APIs, its tables and which functions their
+//! streams feed, its schedules, its event buses, its secrets and who renews them.
 
 use std::{
     collections::BTreeMap,
@@ -92,7 +92,7 @@ pub struct Rotation {
     pub days: u32,
 }
 
-/// The API: what API Gateway is to do.
+/// A version of the API: what API Gateway is to do.
 #[derive(Debug)]
 pub struct Api {
     /// The stage, with which every path begins.
@@ -165,26 +165,29 @@ impl Template {
         parse(&text).map(Self).map_err(|error| TemplateError::Yaml(path, error))
     }
 
-    /// The API, for scripts of the web origin `origin`.
+    /// The APIs, one for each version, for scripts of the web origin `origin`.
     ///
     /// # Errors
-    /// Where there is none, or it is described in a way that can't be followed here.
-    pub fn api(&self, origin: &str) -> Result<Api, TemplateError> {
-        let broken = |reason: String| TemplateError::Resource("AWS::Serverless::Api".to_owned(), reason);
-        let (_, api) =
-            self.resources("AWS::Serverless::Api").next().ok_or_else(|| broken("there is none".into()))?;
-        let api = serde_yaml_ng::from_value(api.clone());
-        let api: ApiProperties = api.map_err(|error| broken(error.to_string()))?;
-        let mut routes = Vec::new();
+    /// Where one is described in a way that can't be followed here.
+    pub fn apis(&self, origin: &str) -> Result<Vec<Api>, TemplateError> {
+        let mut routes: BTreeMap<String, Vec<Route>> = BTreeMap::new();
         for (id, function, event) in self.events("Api") {
             let text = |value: &Value| value.as_str().map(str::to_owned);
-            let (Some(method), Some(path)) = (text(&event["Method"]), text(&event["Path"])) else {
-                let reason = "one of its events lacks Method or Path".to_owned();
+            let (api, method, path) = (&event["RestApiId"], &event["Method"], &event["Path"]);
+            let (Some(api), Some(method), Some(path)) = (text(api), text(method), text(path)) else {
+                let reason = "one of its events lacks RestApiId, Method or Path".to_owned();
                 return Err(TemplateError::Resource(id.to_owned(), reason));
             };
-            routes.push(Route { method, path, function: function.to_owned() });
+            let route = Route { method, path, function: function.to_owned() };
+            routes.entry(api).or_default().push(route);
         }
-        Ok(api.api(routes, origin))
+        let apis = self.resources("AWS::Serverless::Api").map(|(id, api)| {
+            let api = serde_yaml_ng::from_value(api.clone());
+            let api: ApiProperties =
+                api.map_err(|error| TemplateError::Resource(id.to_owned(), error.to_string()))?;
+            Ok(api.api(routes.remove(id).unwrap_or_default(), origin))
+        });
+        apis.collect()
     }
 
     /// The tables.
@@ -491,6 +494,27 @@ mod tests {
 
         let wanted = parse("a: { d: 1, e: 2, f: 3 }\ng: { d: 1, e: 4 }").expect("YAML");
         assert_eq!(document, wanted);
+    }
+
+    #[test]
+    fn the_shops_own_template_is_understood() {
+        let template = Template::read(&crate::repository()).expect("template.yaml");
+
+        let refusals = template.api("*").expect("an API").refusals;
+        assert!(refusals.values().all(|refusal| refusal.headers["X-Request-Id"] == "context.requestId"));
+        assert_eq!(refusals["THROTTLED"].headers["Retry-After"], "'1'");
+        let sources = template.sources().expect("sources");
+        assert!(
+            sources
+                .iter()
+                .all(|source| source.bisects && source.reports_failures && source.retries == Some(5))
+        );
+        assert!(
+            template.tables().expect("tables").iter().all(|table| table.definition["KeySchema"].is_array())
+        );
+        assert_eq!(template.schedules().expect("schedules").len(), 2);
+        let rotated = template.secrets().expect("secrets").into_iter().filter_map(|secret| secret.rotation);
+        assert_eq!(rotated.map(|rotation| rotation.days).collect::<Vec<_>>(), [30, 30]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! [`rules`] hold template, contracts, packages and sources against each other; each finding is a sentence that names
 //! the place and what to do.
 
+pub mod breaking;
 mod generated;
 mod metrics;
 mod repository;
@@ -11,9 +12,12 @@ pub mod rules;
 mod text;
 
 use std::{
-    fs, io,
+    collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
 };
+
+use serde_json::Value;
 
 pub use repository::{Files, Repository, read};
 
@@ -29,6 +33,9 @@ pub enum TidyError {
     /// The contracts hold something that JSON can't.
     #[error("the contracts can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A version that was released would break.
+    #[error("this breaks what was released (docs/versioning.md):\n{}", .0.join("\n"))]
+    Broken(Vec<String>),
     /// A generated file can't be written.
     #[error("{0} can't be written: {1}")]
     Write(PathBuf, #[source] io::Error),
@@ -38,16 +45,40 @@ pub enum TidyError {
 ///
 /// # Errors
 /// Where a source is missing or broken, or a file can't be written.
-pub fn write(root: &Path) -> Result<Vec<&'static str>, TidyError> {
+pub fn write(root: &Path) -> Result<Vec<String>, TidyError> {
     let mut changed = Vec::new();
     for file in generated::files(&Repository::new(read(root)?)?)? {
-        if !file.is_fresh() {
-            let path = root.join(file.name);
-            fs::write(&path, &file.wanted).map_err(|cause| TidyError::Write(path, cause))?;
-            changed.push(file.name);
-        }
+        changed.extend(file.write_if_stale(root)?);
     }
     Ok(changed)
+}
+
+/// Releases the API as it is: writes the document of each version below docs/api, where the rules then hold the contracts
+/// to it. Names the files that have changed.
+///
+/// # Errors
+/// [`TidyError::Broken`] where it breaks what was released before; where a source is missing or broken, or a file can't
+/// be written.
+pub fn release(root: &Path) -> Result<Vec<String>, TidyError> {
+    let repository = Repository::new(read(root)?)?;
+    let broken = rules::released(&repository);
+    if !broken.is_empty() {
+        return Err(TidyError::Broken(broken));
+    }
+    let mut changed = Vec::new();
+    for file in generated::released(&repository)? {
+        changed.extend(file.write_if_stale(root)?);
+    }
+    Ok(changed)
+}
+
+/// The OpenAPI document of each version, by its stage.
+///
+/// # Errors
+/// Where a contract holds something that JSON can't.
+pub fn documents(repository: &Repository) -> Result<BTreeMap<String, Value>, TidyError> {
+    let documents = generated::documents(repository).into_iter();
+    documents.map(|(version, document)| Ok((version, serde_json::to_value(document)?))).collect()
 }
 
 /// Everything that is not as it should be in the repository at `root`.

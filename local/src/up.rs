@@ -150,7 +150,7 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let listener = listen(options.port)?;
     let constants = constants()?;
     let origin = constants.iter().find(|(name, _)| name == "ALLOWED_ORIGIN");
-    let api = template.api(origin.map_or("*", |(_, origin)| origin))?;
+    let apis = template.apis(origin.map_or("*", |(_, origin)| origin))?;
 
     let dynamo = Dynamo::on_file(&data.database()).await?;
     let tables = dynamo.create_tables(&template)?;
@@ -177,7 +177,7 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     drop(reserved);
     let mut watch = watch(options, port, &cargo_lambda, services, group)?;
     let mut background = JoinSet::new();
-    let gateway = Gateway::new(api, options.port, &functions)?;
+    let gateway = Gateway::new(apis, options.port, &functions)?;
     background.spawn(async move { match gateway.serve(listener).await {} });
     let url = format!("http://localhost:{}", options.port);
     say("starting cargo lambda watch");

@@ -1,6 +1,7 @@
 //! The log: one line of JSON per invocation, which carries its metrics too, and a line for what else must be known.
 //!
-//! The metrics are in CloudWatch's embedded metric format, so they cost no call of their own:
+//! Metrics are what the business wants to know; how often an operation is asked, fails and how long it takes is
+//! measured by API Gateway and Lambda. They are in CloudWatch's embedded metric format, so they cost no call of their own:
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 //! Never in a line: bodies, tokens, headers, query strings, personal data.
 
@@ -141,10 +142,6 @@ impl Metric {
     }
 }
 
-/// The dimension of the metrics that every invocation writes.
-pub const OPERATION: &str = "operation";
-/// Those metrics, with their units.
-pub const EACH: [(&str, &str); 3] = [("requests", "Count"), ("errors", "Count"), ("latency", "Milliseconds")];
 const CURRENCY: &str = "currency";
 
 /// Counts one more.
@@ -193,9 +190,6 @@ struct Outcome<'a> {
     cold_start: bool,
     status: u16,
     duration_ms: f64,
-    requests: u8,
-    errors: u8,
-    latency: f64,
 }
 
 /// What a line has counted, and which of its members CloudWatch is to take for metrics.
@@ -232,28 +226,22 @@ struct Named {
 }
 
 impl Measures {
-    fn new() -> Self {
+    fn of(currency: Option<&'static str>, counted: BTreeMap<Metric, i64>) -> Self {
         let aws = Metadata { timestamp: now().as_millis(), cloud_watch_metrics: Vec::new() };
-        Self { currency: None, values: BTreeMap::new(), aws }
-    }
-
-    /// Has CloudWatch take these members for metrics.
-    fn name(
-        &mut self,
-        dimension: Option<&'static str>,
-        metrics: impl Iterator<Item = (&'static str, &'static str)>,
-    ) {
-        self.aws.cloud_watch_metrics.push(Directive {
-            namespace: PROCESS.get().map_or(SERVICE, |process| &process.namespace),
-            dimensions: [dimension.into_iter().collect()],
-            metrics: metrics.map(|(name, unit)| Named { name, unit }).collect(),
-        });
+        let mut measures = Self { currency: None, values: BTreeMap::new(), aws };
+        measures.add(currency, counted);
+        measures
     }
 
     /// Adds what was counted, in one currency or in none.
     fn add(&mut self, currency: Option<&'static str>, counted: BTreeMap<Metric, i64>) {
         self.currency = self.currency.or(currency);
-        self.name(currency.map(|_| CURRENCY), counted.keys().map(|metric| (metric.name(), metric.unit())));
+        let named = counted.keys().map(|metric| Named { name: metric.name(), unit: metric.unit() });
+        self.aws.cloud_watch_metrics.push(Directive {
+            namespace: PROCESS.get().map_or(SERVICE, |process| &process.namespace),
+            dimensions: [currency.map(|_| CURRENCY).into_iter().collect()],
+            metrics: named.collect(),
+        });
         self.values.extend(counted.into_iter().map(|(metric, value)| (metric.name(), value)));
     }
 }
@@ -305,26 +293,19 @@ impl Invocation {
             cold_start: self.cold_start,
             status,
             duration_ms,
-            requests: 1,
-            errors: u8::from(failed),
-            latency: duration_ms,
         };
-        let mut measures = Measures::new();
-        measures.name(Some(OPERATION), EACH.into_iter());
-        let mut further = Vec::new();
+        let mut lines: Vec<Measures> = Vec::new();
         for (currency, counted) in mem::take(&mut *tally()) {
             // A line says one currency. Only a schedule, which is about many orders, meets more.
-            if measures.currency.is_none() {
-                measures.add(currency, counted);
-            } else {
-                further.push((currency, counted));
+            match lines.last_mut().filter(|line| line.currency.is_none()) {
+                Some(line) => line.add(currency, counted),
+                None => lines.push(Measures::of(currency, counted)),
             }
         }
+        let mut lines = lines.into_iter();
         let level = if failed { Level::Error } else { Level::Info };
-        write(level, "request", error, Some(outcome), Some(measures));
-        for (currency, counted) in further {
-            let mut measures = Measures::new();
-            measures.add(currency, counted);
+        write(level, "request", error, Some(outcome), lines.next());
+        for measures in lines {
             write(Level::Info, "a further currency", None, None, Some(measures));
         }
     }

@@ -30,10 +30,10 @@ async fn the_description_has_every_route_of_the_template_and_no_other() {
     let described = paths.flat_map(|(path, item)| {
         item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
-    let template = Template::read(&local::repository()).unwrap().api("*").unwrap();
-    let routes = template.routes.iter().map(|route| format!("{} {}", route.method, route.path));
+    let v1 = Template::read(&local::repository()).unwrap().apis("*").unwrap().remove(0);
+    let routes = v1.routes.iter().map(|route| format!("{} {}", route.method, route.path));
     assert_eq!(described.collect::<BTreeSet<_>>(), routes.collect());
-    assert_eq!(CONTRACT.operations().len(), template.routes.len());
+    assert_eq!(CONTRACT.operations().len(), v1.routes.len());
 }
 
 #[tokio::test]

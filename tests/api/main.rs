@@ -49,3 +49,4 @@ mod once;
 mod outages;
 mod prices;
 mod races;
+mod versions;

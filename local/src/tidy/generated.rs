@@ -1,6 +1,6 @@
 //! The files that are made from others.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use serde_yaml_ng::{Mapping, Value};
 
@@ -14,7 +14,7 @@ const MARK: &str = "# From here on written by `cargo shop tidy`, from the routes
 
 /// A generated file: what is there, and what should be.
 pub(super) struct File<'r> {
-    pub name: &'static str,
+    pub name: String,
     found: &'r str,
     pub wanted: String,
 }
@@ -23,16 +23,59 @@ impl File<'_> {
     pub fn is_fresh(&self) -> bool {
         self.found == self.wanted
     }
+
+    /// Its name, if it had to be written.
+    pub fn write_if_stale(self, root: &Path) -> Result<Option<String>, TidyError> {
+        if self.is_fresh() {
+            return Ok(None);
+        }
+        let path = root.join(&self.name);
+        let folder = path.parent().unwrap_or(root);
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, &self.wanted));
+        written.map_err(|cause| TidyError::Write(path, cause))?;
+        Ok(Some(self.name))
+    }
 }
 
-pub(super) fn files(repository: &Repository) -> Result<[File<'_>; 2], TidyError> {
-    let file = |name, wanted| File { name, found: repository.text(name), wanted };
-    let document = serde_json::to_string_pretty(&openapi(repository))? + "\n";
-    Ok([file("openapi.json", document), file("CargoLambda.toml", watch_routes(repository))])
+/// `openapi.json`, for a second version `openapi-v2.json`, and the routes in `CargoLambda.toml`.
+pub(super) fn files(repository: &Repository) -> Result<Vec<File<'_>>, TidyError> {
+    let name = |version: &str| match version {
+        "v1" => "openapi.json".to_owned(),
+        later => format!("openapi-{later}.json"),
+    };
+    let mut files = written_documents(repository, name)?;
+    files.push(file(repository, "CargoLambda.toml".to_owned(), watch_routes(repository)));
+    Ok(files)
 }
 
-/// The contracts of all operations, with what they share, as one OpenAPI document.
-pub(super) fn openapi(repository: &Repository) -> Value {
+/// What a release keeps: `docs/api/v1.json`, and so for each version.
+pub(super) fn released(repository: &Repository) -> Result<Vec<File<'_>>, TidyError> {
+    written_documents(repository, |version| format!("docs/api/{version}.json"))
+}
+
+fn written_documents(
+    repository: &Repository,
+    name: impl Fn(&str) -> String,
+) -> Result<Vec<File<'_>>, TidyError> {
+    let documents = documents(repository).into_iter();
+    let files = documents.map(|(version, document)| {
+        Ok(file(repository, name(&version), serde_json::to_string_pretty(&document)? + "\n"))
+    });
+    files.collect()
+}
+
+fn file(repository: &Repository, name: String, wanted: String) -> File<'_> {
+    File { found: repository.text(&name), name, wanted }
+}
+
+/// The OpenAPI document of each version, by its stage.
+pub(super) fn documents(repository: &Repository) -> BTreeMap<String, Value> {
+    let stages = repository.template.stages().into_iter();
+    stages.map(|stage| (stage.to_owned(), document(repository, stage))).collect()
+}
+
+/// The contracts of a version's operations, with what they share, as one OpenAPI document.
+fn document(repository: &Repository, stage: &str) -> Value {
     let mut document = Mapping::new();
     let (headers, parts): (Vec<_>, Vec<_>) =
         entries(&repository.common).partition(|(name, _)| *name == "x-headers-of-every-response");
@@ -40,19 +83,27 @@ pub(super) fn openapi(repository: &Repository) -> Value {
     for (name, part) in parts {
         // The paths stand before what they refer to.
         if name == "components" {
-            document.insert("paths".into(), paths(repository, &headers));
+            document.insert("paths".into(), paths(repository, stage, &headers));
         }
         document.insert(name.into(), part.clone());
     }
     let components = document.get_mut("components").and_then(|components| components.get_mut("responses"));
     add_headers(components, &headers);
-    Value::Mapping(document)
+    let mut document = Value::Mapping(document);
+    document["info"]["version"] = stage.trim_start_matches('v').into();
+    for server in document["servers"].as_sequence_mut().into_iter().flatten() {
+        let url = server["url"].as_str().and_then(|url| url.rsplit_once('/'));
+        if let Some(url) = url.map(|(host, _)| format!("{host}/{stage}")) {
+            server["url"] = url.into();
+        }
+    }
+    document
 }
 
-fn paths(repository: &Repository, headers: &[&str]) -> Value {
+fn paths(repository: &Repository, stage: &str, headers: &[&str]) -> Value {
     let mut paths = Mapping::new();
     for function in repository.template.functions() {
-        for route in function.routes() {
+        for route in function.routes().into_iter().filter(|route| route.stage == stage) {
             let Some(mut operation) = repository.contract(&function, &route).cloned() else { continue };
             add_headers(operation.get_mut("responses"), headers);
             let path = paths.entry(route.path.into()).or_insert(Value::Mapping(Mapping::new()));
@@ -86,7 +137,7 @@ fn watch_routes(repository: &Repository) -> String {
     let mut routes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for function in repository.template.functions() {
         for route in function.routes() {
-            let path = format!("/{}{}", repository.template.stage(), route.path);
+            let path = format!("/{}{}", route.stage, route.path);
             let entry =
                 format!("    {{ method = \"{}\", function = \"{}\" }},\n", route.method, function.name());
             routes.entry(path).or_default().push(entry);

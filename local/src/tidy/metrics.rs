@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 use serde_yaml_ng::Value;
-use shared::telemetry::{self, Metric};
+use shared::telemetry::Metric;
 
 use super::{
     repository::{Repository, Template, elements},
@@ -117,10 +117,8 @@ fn is_emitted(namespace: &str, name: &str, dimensions: &[&str]) -> bool {
             *known == namespace && names.contains(&name) && sets.contains(&dimensions)
         });
     }
-    let of_operation = telemetry::EACH.iter().any(|(each, _)| *each == name);
-    let business = Metric::ALL.into_iter().find(|metric| metric.name() == name);
-    (of_operation && dimensions == [telemetry::OPERATION])
-        || business.is_some_and(|metric| dimensions.iter().copied().eq(metric.dimension()))
+    let own = Metric::ALL.into_iter().find(|metric| metric.name() == name);
+    own.is_some_and(|metric| dimensions.iter().copied().eq(metric.dimension()))
 }
 
 impl Watched {
@@ -134,7 +132,7 @@ impl Watched {
         match (self.namespace.as_str(), dimension) {
             ("AWS/ApiGateway", "ApiName") => one("AWS::Serverless::Api", "Name"),
             ("AWS/ApiGateway", "Stage") => {
-                value == template.stage()
+                template.stages().contains(&value)
                     || value.strip_suffix(".Stage").is_some_and(|api| is(api, "AWS::Serverless::Api"))
             }
             ("AWS/ApiGateway", "Method" | "Resource") => {
@@ -182,7 +180,6 @@ impl Watched {
                 }
             }
             ("AWS/Logs", "LogGroupName") => is(value, "AWS::Logs::LogGroup"),
-            (OWN, telemetry::OPERATION) => functions.iter().any(|function| function.name() == value),
             _ => false,
         }
     }

@@ -170,10 +170,10 @@ impl Template {
         entries(&self.globals()["Environment"]["Variables"]).map(|(name, _)| name).collect()
     }
 
-    /// The API's stage, with which every path begins: the version.
-    pub fn stage(&self) -> &str {
-        let mut apis = self.resources("AWS::Serverless::Api");
-        apis.next().and_then(|(_, api)| api["StageName"].as_str()).unwrap_or_default()
+    /// The stages, with which every path begins: the versions of the API, each a REST API of its own.
+    pub fn stages(&self) -> Vec<&str> {
+        let apis = self.resources("AWS::Serverless::Api");
+        apis.filter_map(|(_, api)| api["StageName"].as_str()).collect()
     }
 }
 
@@ -191,6 +191,8 @@ pub(super) struct Route<'t> {
     pub operation: String,
     /// The file in the function's folder that has its contract.
     pub contract: String,
+    /// The stage of the API that it belongs to.
+    pub stage: &'t str,
     pub method: &'t str,
     pub path: &'t str,
     pub needs_key: bool,
@@ -208,10 +210,12 @@ impl<'t> Function<'t> {
         let events = entries(&self.properties["Events"]).filter(|(_, event)| event["Type"] == "Api");
         let route = |(event, properties): (&str, &'t Value)| {
             let api = &properties["Properties"];
+            let rest_api = api["RestApiId"].as_str().unwrap_or_default();
             let suffix = if event == "Http" { String::new() } else { format!("-{}", event.to_lowercase()) };
             Some(Route {
                 operation: format!("{}{suffix}", self.name()),
                 contract: format!("openapi{suffix}.yaml"),
+                stage: self.template.resource(rest_api)["Properties"]["StageName"].as_str()?,
                 method: api["Method"].as_str()?,
                 path: api["Path"].as_str()?,
                 needs_key: api["Auth"]["ApiKeyRequired"] == true,

@@ -13,8 +13,12 @@ use lambda_http::{
 };
 use serde::Serialize;
 
-use super::{Request, Style, cursor, problem};
+use super::{
+    Request, Style, cursor, problem,
+    version::{Retirements, Version},
+};
 use crate::{
+    config::{self, ConfigError},
     docs::Document,
     error::Error,
     html::Html,
@@ -26,10 +30,25 @@ use crate::{
 };
 
 /// What scripts of other origins may read besides the body.
-const EXPOSED: &str = "ETag, Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed";
+const EXPOSED: &str =
+    "ETag, Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed, Deprecation, Sunset";
 
 /// Marks an answer that was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// What all answers of a function have in common.
+pub(super) struct Common {
+    /// The web origin whose scripts may read them.
+    origin: String,
+    retirements: Retirements,
+}
+
+impl Common {
+    pub fn read() -> Result<Self, ConfigError> {
+        let origin = config::optional("ALLOWED_ORIGIN").unwrap_or_else(|| "*".to_owned());
+        Ok(Self { origin, retirements: Retirements::read()? })
+    }
+}
 
 /// An answer to a client. What nobody has said otherwise about is private and not to be stored.
 #[derive(Debug)]
@@ -268,25 +287,26 @@ impl Answer {
     }
 
     /// Adds what every answer has.
-    pub(super) fn into_response(self, request_id: &str, origin: &str) -> Response<Body> {
+    pub(super) fn into_response(self, request_id: &str, version: Version, common: &Common) -> Response<Body> {
         let mut headers = self.headers;
         let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
-        let common = [
+        let same = [
             (STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
             (ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED),
         ];
-        headers.extend(common.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        headers.extend(same.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        headers.extend(common.retirements.headers(version));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
         if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
-        if let Ok(allowed) = HeaderValue::from_str(origin) {
+        if let Ok(allowed) = HeaderValue::from_str(&common.origin) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
         }
-        if origin != "*" {
+        if common.origin != "*" {
             headers.append(VARY, HeaderValue::from(ORIGIN));
         }
         let body = if self.body.is_empty() { Body::Empty } else { Body::Text(self.body) };

@@ -4,6 +4,7 @@ mod answer;
 pub mod cursor;
 mod problem;
 mod request;
+mod version;
 
 use std::{panic::AssertUnwindSafe, process::ExitCode};
 
@@ -11,11 +12,13 @@ use futures_util::FutureExt;
 use lambda_http::{Body, Response, service_fn};
 
 pub use answer::Answer;
+use answer::Common;
 pub use problem::Style;
 pub use request::{IfMatch, Paging, Request};
+pub use version::Version;
 
 use crate::{
-    config::{self, ConfigError, HANDLER_TIMEOUT},
+    config::{ConfigError, HANDLER_TIMEOUT},
     error::{self, Error},
     start,
     store::Store,
@@ -50,13 +53,13 @@ where
     H: Fn(&'static N, Request) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Answer, Error>> + Send + 'static,
 {
-    let needs = match start::open(operation, open).await {
-        Ok(needs) => needs,
+    let open = async |store| Ok((Common::read()?, open(store).await?));
+    let (common, needs) = match start::open(operation, open).await {
+        Ok(opened) => opened,
         Err(code) => return code,
     };
-    let origin = config::optional("ALLOWED_ORIGIN").unwrap_or_else(|| "*".to_owned());
     let service = service_fn(async |event: lambda_http::Request| {
-        Ok::<_, lambda_http::Error>(respond(operation, style, needs, &handle, &origin, event).await)
+        Ok::<_, lambda_http::Error>(respond(operation, style, needs, &handle, common, event).await)
     });
     start::ended(lambda_http::run(service).await)
 }
@@ -67,7 +70,7 @@ async fn respond<N, H, F>(
     style: Style,
     needs: &'static N,
     handle: &H,
-    origin: &str,
+    common: &Common,
     event: lambda_http::Request,
 ) -> Response<Body>
 where
@@ -76,7 +79,7 @@ where
 {
     let request = Request::new(operation, event, telemetry::now());
     let invocation = Invocation::begin(request.id().to_owned(), request.trace_id());
-    let precondition = request.if_none_match();
+    let (version, precondition) = (request.version(), request.if_none_match());
 
     let handled = AssertUnwindSafe(handle(needs, request)).catch_unwind();
     let result = match tokio::time::timeout(HANDLER_TIMEOUT, handled).await {
@@ -94,7 +97,7 @@ where
         Some(known) if answer.is_known_as(&known) => answer.not_modified(),
         _ => answer,
     };
-    let response = answer.into_response(invocation.request_id(), origin);
+    let response = answer.into_response(invocation.request_id(), version, common);
     invocation.end(response.status().as_u16(), failure.as_deref());
     response
 }

@@ -17,7 +17,7 @@ use lambda_http::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{Answer, cursor};
+use super::{Answer, Version, cursor};
 use crate::{
     auth::{Customer, OrderAccess, Scope, Staff, random},
     domain::{
@@ -87,9 +87,15 @@ impl Request {
         id.ok_or(Error::NotFound)
     }
 
-    /// The path as the client sees it, with the version's stage.
+    /// The path as the client sees it, with the version in front. API Gateway leaves the stage out at its own address,
+    /// where lambda_http puts it back, but not the base path at a custom domain, which is the same.
     pub fn path(&self) -> &str {
         self.event.uri().path()
+    }
+
+    /// The version of the API that it is for.
+    pub fn version(&self) -> Version {
+        Version::of(self.path())
     }
 
     /// Who is calling: a member of the staff, by an access token with that scope.

@@ -49,7 +49,7 @@ use tokio::{
 };
 
 pub use client::{ADMIN, Answer, CUSTOMER, Request, STAFF, assert_statuses, count, form_of};
-pub use contract::{CONTRACT, Operation};
+pub use contract::{CONTRACT, Contract, Operation, Received};
 pub use people::{Person, unique_address};
 use process::Log;
 use proxy::{Calls, Proxy, Service};
@@ -101,6 +101,8 @@ pub struct Options {
     pub file: Option<PathBuf>,
     /// No key was made yet, as right after the first deployment.
     pub without_keys: bool,
+    /// The programs of these functions, instead of their own.
+    pub programs: Vec<(&'static str, PathBuf)>,
     /// More environment variables for the functions.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -176,6 +178,11 @@ impl Shop {
 
     pub fn delete(&self, path: &str) -> Request {
         Request::new(self, "DELETE", path)
+    }
+
+    /// Where its functions are invoked.
+    pub fn functions_url(&self) -> String {
+        self.running.url()
     }
 
     /// Invokes a function with any event, past HTTP, and gives what it answers.
@@ -502,7 +509,9 @@ impl Running {
         .into();
         variables
             .extend(self.options.variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let program = BINARIES.join(function);
+        let programs = &self.options.programs;
+        let other = programs.iter().find(|(name, _)| *name == function).map(|(_, program)| program.clone());
+        let program = other.unwrap_or_else(|| BINARIES.join(function));
         for _ in 0..instances {
             let child = process::spawn(&self.group, &program, &[], &variables, &self.log);
             self.instances.lock().unwrap().push((name.to_owned(), child));

@@ -27,6 +27,15 @@ const CARGO_LAMBDA: &str = "cargo-lambda";
 
 /// Builds the functions as the tests were built, so that nothing is compiled twice, and says where they are.
 pub fn build() -> PathBuf {
+    build_targets(&["--bins"])
+}
+
+/// Builds a function that is an example of the tests, and says where it is.
+pub fn build_example(name: &str) -> PathBuf {
+    build_targets(&["--example", name]).join("examples").join(name)
+}
+
+fn build_targets(targets: &[&str]) -> PathBuf {
     let test = env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).unwrap();
     let profile = match folder.file_name().unwrap().to_str().unwrap() {
@@ -35,7 +44,9 @@ pub fn build() -> PathBuf {
     };
     let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo
-        .args(["build", "--bins", "--quiet", "--profile", profile, "--target-dir"])
+        .args(["build", "--quiet", "--profile", profile])
+        .args(targets)
+        .arg("--target-dir")
         .arg(folder.parent().unwrap());
     // What cargo has told the tests about their package would have build scripts run again.
     let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");

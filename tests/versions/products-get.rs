@@ -1,0 +1,72 @@
+//! `GET /products/{product_id}` in two versions: what everybody may know of a product.
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use serde::Serialize;
+use shared::{
+    domain::{
+        id::Id,
+        inventory::Availability,
+        money::Money,
+        product::{Category, Product, Sku, Status},
+        time::Timestamp,
+    },
+    error::Error,
+    http::{self, Answer, Request, Version},
+    store::products::Products,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    http::serve("products-get", async |store| Ok(store.products()?.connected().await), get).await
+}
+
+async fn get(products: &Products, request: Request) -> Result<Answer, Error> {
+    let id = request.path_id("product_id")?;
+
+    // Whoever has a token may have written a moment ago, and wants to see it.
+    let entry = products.get(id, request.has_token()).await?;
+
+    let answer = match request.version() {
+        Version(1) => Answer::ok(&entry.product)?,
+        _ => Answer::ok(&ProductV2::from(&entry.product))?,
+    };
+    answer.version(entry.etag())?.cached(&request, 10)
+}
+
+/// A product as version 2 shows it: with `prices`, one in each currency, in the place of `price`.
+#[derive(Serialize)]
+struct ProductV2<'p> {
+    id: Id<Product>,
+    sku: &'p Sku,
+    name: &'p str,
+    description: Option<&'p str>,
+    category: &'p Category,
+    prices: [Money; 1],
+    images: &'p [String],
+    attributes: &'p BTreeMap<String, String>,
+    availability: Availability,
+    status: Status,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl<'p> From<&'p Product> for ProductV2<'p> {
+    fn from(product: &'p Product) -> Self {
+        let details = &product.details;
+        Self {
+            id: product.id,
+            sku: &product.sku,
+            name: &details.name,
+            description: details.description.as_deref(),
+            category: &details.category,
+            prices: [details.price],
+            images: &details.images,
+            attributes: &details.attributes,
+            availability: product.availability,
+            status: product.status,
+            created_at: product.created_at,
+            updated_at: product.updated_at,
+        }
+    }
+}
