@@ -301,8 +301,10 @@ async fn guesses_are_forgotten_after_a_day_wherever_they_were_made() {
         }
         assert_eq!(request.clone().send().await.status, 429, "{name}");
         later(&shop, 25 * 60 * 60);
-        let answer = request.send().await;
-        assert!([401, 200, 400].contains(&answer.status), "{name}: {answer:?}");
+        for _ in 0..FREE {
+            let answer = request.clone().send().await;
+            assert!([401, 200, 400].contains(&answer.status), "{name}: {answer:?}");
+        }
     }
 }
 
