@@ -253,7 +253,14 @@ fn what_is_watched_is_emitted() {
             "Value: !Ref MailSend }",
             "Value: !Ref MailSent }",
         )
-        .finds("of the Resource ${MailSend}:lively", template, "${MailSend}:live", "${MailSend}:lively");
+        .finds("of the Resource ${MailSend}:lively", template, "${MailSend}:live", "${MailSend}:lively")
+        .finds(
+            "nor the dashboard watches revenue",
+            template,
+            "MetricName=\\\"revenue\\\"",
+            "MetricName=\\\"income\\\"",
+        )
+        .finds("nor the dashboard watches replays", template, "\"replays\"", "\"requests\"");
 
     // The functions' own, on alarms and on a dashboard.
     let watched = |alarm: &str, metrics: &str| {

@@ -290,6 +290,24 @@ async fn one_limit_counts_wherever_a_password_is_checked() {
     shop.verify(&at(&person, &unique_address()), &token).send().await.expect(204);
 }
 
+#[tokio::test]
+async fn guesses_are_forgotten_after_a_day_wherever_they_were_made() {
+    let shop = shop().await;
+    for index in 0..4 {
+        let person = shop.somebody().await;
+        let (name, request) = wherever(&shop, &person).await.swap_remove(index);
+        for _ in 0..FREE {
+            request.clone().send().await;
+        }
+        assert_eq!(request.clone().send().await.status, 429, "{name}");
+        later(&shop, 25 * 60 * 60);
+        for _ in 0..FREE {
+            let answer = request.clone().send().await;
+            assert!([401, 200, 400].contains(&answer.status), "{name}: {answer:?}");
+        }
+    }
+}
+
 /// The same request, and a log-in with the right password, which is refused just so.
 async fn wherever_locked(shop: &Shop, person: &Person, request: &Request) -> Vec<(&'static str, Request)> {
     vec![("the same", request.clone()), ("the right password", shop.log_in(person))]

@@ -249,6 +249,30 @@ async fn a_pending_refund_is_settled_by_webhook_or_by_asking() {
 }
 
 #[tokio::test]
+async fn what_a_webhook_tells_of_a_refund_is_done_to_the_stock_too() {
+    let shop = Shop::shared().await;
+    let mug = shop.create_stocked("refunded", 10).await;
+    let order = shop.paid(&[(mug.id(), 3)]).await;
+    let one = json!([{"product_id": mug.id(), "quantity": 1}]);
+    shop.fulfil(&order, &json!({"lines": one})).send().await.expect(201);
+    let intent = shop.intent(order.id(), 0);
+    let lost = shop.calls("POST /v1/refunds").about(&intent).lose_answer();
+    let back = json!({"amount": 3700, "restock": one, "release": one});
+    shop.refund(&order, &back).send().await.expect(202);
+    drop(lost);
+    let charge = json!({"id": "ch_1", "object": "charge", "payment_intent": intent});
+    for _ in 0..2 {
+        shop.webhook("charge.refunded", &charge).send().await.expect(204);
+        assert_eq!(shop.order(order.id()).await["refunds"][0]["status"], "succeeded");
+        let stock = shop.inventory(mug.id()).await;
+        assert_eq!((&stock["on_hand"], &stock["reserved"]), (&json!(10), &json!(1)));
+    }
+    let movement = shop.movements(mug.id()).await.remove(0);
+    assert_eq!((&movement["reason"], &movement["actor"]), (&json!("returned"), &json!("provider")));
+    shop.assert_books(&[mug.id()]);
+}
+
+#[tokio::test]
 async fn a_dispute_stands_in_the_timeline_and_changes_nothing_that_is_over() {
     let shop = Shop::shared().await;
     let mug = shop.create_stocked("dispute", 10).await;

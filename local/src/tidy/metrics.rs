@@ -81,10 +81,16 @@ struct Watched {
     dimensions: BTreeMap<String, Option<String>>,
 }
 
-/// Whatever an alarm or a dashboard watches is emitted, with just these dimensions, about something that is there.
+/// Whatever an alarm or a dashboard watches is emitted, with just these dimensions, about something that is there; and
+/// what the business emits is watched.
 pub fn metrics(repository: &Repository) -> Vec<String> {
     let template = &repository.template;
     let (watched, mut findings) = watched(template);
+    let is_own =
+        |metric: &Metric, watched: &Watched| watched.namespace == OWN && watched.name == metric.name();
+    for metric in Metric::ALL.iter().filter(|metric| !watched.iter().any(|watched| is_own(metric, watched))) {
+        findings.push(format!("template.yaml: neither an alarm nor the dashboard watches {}", metric.name()));
+    }
     for metric in &watched {
         let Watched { by, namespace, name, dimensions } = metric;
         let names: Vec<&str> = dimensions.keys().map(String::as_str).collect();
