@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
@@ -40,7 +40,10 @@ where
         let reason = result.as_ref().err().map(|error| error::chain(error));
         invocation.end(if reason.is_some() { 500 } else { 200 }, reason.as_deref());
         // The log has the reason; the caller needs to know only that there is one.
-        result.map_err(|_| lambda_runtime::Error::from("the event could not be worked off: see the log"))
+        result.map_err(|_| Diagnostic {
+            error_type: "NotWorkedOff".to_owned(),
+            error_message: "the event could not be worked off: see the log".to_owned(),
+        })
     });
     start::ended(lambda_runtime::run(service).await)
 }
