@@ -23,7 +23,7 @@ use crate::{
     domain::{
         cause::{By, Cause},
         id::{Entity, Id},
-        input::{self, Fault, Object},
+        input::{self, Fault, Invalid, Object},
         listing,
         time::Timestamp,
         user::Actor,
@@ -391,25 +391,27 @@ impl MergePatch {
     /// [`Error::Invalid`] with all that is wrong.
     pub fn apply<T>(&self, to: &impl Serialize, read: impl Fn(&mut Object) -> Option<T>) -> Result<T, Error> {
         let mut document = serde_json::to_value(to).map_err(Error::internal)?;
-        let mut named = document.clone();
         json_patch::merge(&mut document, &self.0);
-        // To remove what is not there changes nothing; but a client that names an unknown field is told so.
-        if let (Value::Object(patch), Value::Object(named)) = (&self.0, &mut named) {
-            named.extend(
-                patch
-                    .iter()
-                    .filter(|(_, value)| value.is_null())
-                    .map(|(name, _)| (name.clone(), Value::Null)),
-            );
-        }
-        let mut unknown = input::read(named, &read).err().unwrap_or_default();
-        unknown.retain(|invalid| invalid.fault == Fault::UnknownField);
+        let unknown = self.unknown(&read);
         match input::read(document, read) {
             Ok(value) if unknown.is_empty() => Ok(value),
             result => {
                 Err(Error::Invalid(result.err().unwrap_or_default().into_iter().chain(unknown).collect()))
             }
         }
+    }
+
+    /// The fields that it removes and nobody knows. To remove what is not there changes nothing, so the merged document
+    /// does not tell them.
+    fn unknown<T>(&self, read: impl Fn(&mut Object) -> Option<T>) -> Vec<Invalid> {
+        let removed = self.0.as_object().into_iter().flatten().filter(|(_, value)| value.is_null());
+        let removed: Map<_, _> = removed.map(|(name, value)| (name.clone(), value.clone())).collect();
+        if removed.is_empty() {
+            return Vec::new();
+        }
+        let mut faults = input::read(removed.into(), read).err().unwrap_or_default();
+        faults.retain(|invalid| invalid.fault == Fault::UnknownField);
+        faults
     }
 }
 

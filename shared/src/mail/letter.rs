@@ -5,7 +5,7 @@ use maud::{DOCTYPE, html};
 use crate::{
     domain::{
         money::Money,
-        order::{Fulfilment, Order, Pick},
+        order::{Fulfilment, Line, Order, Pick},
     },
     store::mails::OrderNews,
 };
@@ -34,6 +34,7 @@ pub enum Letter {
 }
 
 /// What a letter is made of, in plain words: both of its forms are written from this.
+#[derive(Default)]
 pub struct Text {
     pub subject: &'static str,
     paragraphs: Vec<String>,
@@ -76,10 +77,10 @@ impl Letter {
                     "To confirm it, follow the link and enter the password that you chose. The link is good for 24 hours."
                         .to_owned(),
                 ],
-                list: Vec::new(),
                 link: Some(("Confirm my address", link("verify-email", token))),
                 token: Some(token.clone()),
                 closing: "If it was not you, do nothing: without this mail and the password no account is opened.",
+                ..Text::default()
             },
             Self::AlreadyRegistered => Text {
                 subject: "You already have an account",
@@ -88,10 +89,9 @@ impl Letter {
                         .to_owned(),
                     "You can log in with your password. If you have forgotten it, ask for a new one.".to_owned(),
                 ],
-                list: Vec::new(),
                 link: Some(("Log in", storefront.to_owned())),
-                token: None,
                 closing: "If it was not you, do nothing: your account is as it was.",
+                ..Text::default()
             },
             Self::ResetPassword { token } => Text {
                 subject: "Choose a new password",
@@ -100,20 +100,19 @@ impl Letter {
                     "To choose one, follow the link. It is good once, for 30 minutes, and ends all your sessions."
                         .to_owned(),
                 ],
-                list: Vec::new(),
                 link: Some(("Choose a new password", link("reset-password", token))),
                 token: Some(token.clone()),
                 closing: "If it was not you, do nothing: your password is as it was.",
+                ..Text::default()
             },
             Self::PasswordChanged => Text {
                 subject: "Your password was changed",
                 paragraphs: vec![
                     "the password of your account was changed, and your other sessions were ended.".to_owned(),
                 ],
-                list: Vec::new(),
                 link: Some(("Choose a new password", format!("{storefront}/forgot-password"))),
-                token: None,
                 closing: "If it was not you, choose a new password at once: follow the link and ask for one.",
+                ..Text::default()
             },
             Self::SessionsEnded => Text {
                 subject: "Your sessions were ended",
@@ -123,10 +122,9 @@ impl Letter {
                         .to_owned(),
                     "Log in again to go on.".to_owned(),
                 ],
-                list: Vec::new(),
                 link: Some(("Log in", storefront.to_owned())),
-                token: None,
                 closing: "If you don't know why, choose a new password.",
+                ..Text::default()
             },
             Self::Order(order, news) => {
                 let (subject, paragraph, list) = of_order(order, *news);
@@ -135,8 +133,8 @@ impl Letter {
                     paragraphs: vec![paragraph],
                     list,
                     link: Some(("Your order", format!("{storefront}/orders/{}", order.id))),
-                    token: None,
-                    closing: "Thank you for your order.",
+                        closing: "Thank you for your order.",
+                    ..Text::default()
                 }
             }
         }
@@ -145,11 +143,12 @@ impl Letter {
 
 /// The subject of a mail about an order, what it says, and what it is about.
 fn of_order(order: &Order, news: OrderNews) -> (&'static str, String, Vec<String>) {
-    let name = |pick: &Pick| {
-        let line = order.lines.iter().find(|line| line.product_id == pick.product_id);
-        line.map_or(String::new(), |line| format!("{} \u{d7} {}", pick.quantity, line.name))
+    let piece = |quantity: i64, line: &Line| format!("{quantity} \u{d7} {}", line.name);
+    let all = || order.lines.iter().map(|line| piece(line.quantity, line)).collect();
+    let picked = |pick: &Pick| {
+        let line = order.lines.iter().find(|line| line.product_id == pick.product_id)?;
+        Some(piece(pick.quantity, line))
     };
-    let all = || order.lines.iter().map(|line| format!("{} \u{d7} {}", line.quantity, line.name)).collect();
     match news {
         OrderNews::Confirmed => {
             let say = format!("your order is confirmed, and paid with {}. We ship it soon.", order.total);
@@ -157,7 +156,7 @@ fn of_order(order: &Order, news: OrderNews) -> (&'static str, String, Vec<String
         }
         OrderNews::Shipped(id) => {
             let parcel = order.fulfilments.iter().find(|fulfilment| fulfilment.id == id);
-            let list = parcel.into_iter().flat_map(|parcel| &parcel.lines).map(name).collect();
+            let list = parcel.into_iter().flat_map(|parcel| &parcel.lines).filter_map(picked).collect();
             ("Your order is on its way", shipped(parcel), list)
         }
         OrderNews::Refunded(amount) => ("Your money is on its way back", refunded(amount), Vec::new()),

@@ -83,12 +83,12 @@ impl Post {
                 Some(email) => (email, session.to_string(), Letter::SessionsEnded),
                 None => return Ok(()),
             },
-            Occasion::Order(order, news) => match self.mails.address_of(order.customer_id).await? {
-                Some(email) => {
-                    (email, format!("{}#{}", order.id, news.sequence), Letter::Order(order, news.of))
+            Occasion::Order { order, news, sequence } => {
+                match self.mails.address_of(order.customer_id).await? {
+                    Some(email) => (email, format!("{}#{sequence}", order.id), Letter::Order(order, news)),
+                    None => return Ok(()),
                 }
-                None => return Ok(()),
-            },
+            }
         };
         let (kind, sent) = (letter.kind(), self.mails.sent(&to).await?);
         if sent.holds(kind, &id) {

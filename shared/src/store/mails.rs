@@ -33,17 +33,15 @@ pub enum Occasion {
     SessionsEnded(Email, i64),
     /// A session was ended because its refresh token was used twice.
     TokenReused(Id<User>, Id<Session>),
-    /// Something has become of an order: the order as it is now.
-    Order(Box<Order>, Sequenced),
-}
-
-/// What has become of an order, and its place in the order's timeline, from 1.
-#[derive(Clone, Copy, Debug)]
-pub struct Sequenced {
-    /// What.
-    pub of: OrderNews,
-    /// The place.
-    pub sequence: usize,
+    /// Something has become of an order.
+    Order {
+        /// The order, as it is now.
+        order: Box<Order>,
+        /// What has become of it.
+        news: OrderNews,
+        /// The place of that in the order's timeline, from 1.
+        sequence: usize,
+    },
 }
 
 /// What a customer wants to hear of an order.
@@ -120,7 +118,7 @@ impl Occasion {
                 (Kind::Cancelled, ..) => OrderNews::Cancelled,
                 _ => continue,
             };
-            occasions.push(Self::Order(Box::new(new.clone()), Sequenced { of: news, sequence: place + 1 }));
+            occasions.push(Self::Order { order: Box::new(new.clone()), news, sequence: place + 1 });
         }
         occasions
     }
