@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::domain::order::Refusal;
+use shared::domain::order::OrderError;
 
 use build::Program;
 use instance::Instance;
@@ -95,7 +95,7 @@ pub enum BenchError {
     Stripe(#[from] StripeError),
     /// An order can't come so far as it would have by then.
     #[error("there is no such order to ask the functions for: {0}")]
-    Order(#[from] Refusal),
+    Order(#[from] OrderError),
     /// A certificate can't be made.
     #[error("no certificate can be made for the store: {0}")]
     Certificate(#[from] rcgen::Error),

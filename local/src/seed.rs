@@ -14,20 +14,16 @@ use shared::{
     auth::{self, Role, Scope, Staff},
     config::ConfigError,
     domain::{
-        cause::Cause,
+        change::ChangeContext,
         id::Id,
-        input,
         product::{NewProduct, Product},
         time::Timestamp,
-        user::{Applicant, Email},
+        user::{Applicant, EmailAddress},
+        validation,
     },
     error::{self, Error},
     password::{NewPassword, PasswordHash},
-    store::{
-        Store,
-        idempotency::{Attempt, Recorded},
-        products::Products,
-    },
+    store::{Store, idempotency::IdempotentRequest, products::Products},
     telemetry,
 };
 
@@ -99,7 +95,7 @@ pub async fn catalogue() -> Result<usize, SeedError> {
     let (admin, products) = (admin()?, Store::connect()?.products()?);
     for seed in seeds {
         let id = seed.id;
-        let new = input::read(seed.product, NewProduct::read);
+        let new = validation::read(seed.product, NewProduct::read);
         let new = new.map_err(|faults| SeedError::Product(id, format!("{faults:?}")))?;
         match create(&admin, &products, id, seed.created_at, &new).await {
             Ok(()) | Err(Error::SkuTaken) => {}
@@ -117,11 +113,11 @@ async fn create(
     new: &NewProduct,
 ) -> Result<(), Error> {
     let product = new.product(id, now);
-    let answer = Recorded { status: 201, location: None, etag: None, body: String::new() };
-    let cause = Cause { by: admin.id().into(), at: now, request_id: format!("seed-{id}"), trace_id: None };
-    let record = Attempt::new(admin.id(), "products-create", &id.to_string(), new, cause)?.answered(answer);
-    // One movement a millisecond: no two are alike.
-    products.create(admin, &product, new, Id::new(now, 0), &record).await.map(drop)
+    let initiator = admin.id().into();
+    let context = ChangeContext { initiator, at: now, request_id: format!("seed-{id}"), trace_id: None };
+    let once = IdempotentRequest::new(admin.id(), "products-create", &id.to_string(), new, context)?;
+    // Each product has a creation time of its own, so the id of its movement is unique.
+    products.create(admin, product, new, Id::new(now, 0), &once).await.map(drop)
 }
 
 /// The proof that an admin is at work, come by as everybody does, with a key that only this call knows.
@@ -147,7 +143,7 @@ pub async fn users(folder: &Path) -> Result<usize, SeedError> {
         let password = NewPassword::parse(password, &[email, name]);
         let password = password.map_err(|fault| refused(fault.to_string()))?;
         let hash = PasswordHash::of(&password).map_err(|failed| refused(error::chain(&failed)))?;
-        let email = Email::parse(email).map_err(|fault| refused(fault.to_string()))?;
+        let email = EmailAddress::parse(email).map_err(|fault| refused(fault.to_string()))?;
         let user = Applicant { email, name: name.to_owned() }.user(keys::user(role)?, role, telemetry::now());
         users.seed(&user, hash).await.map_err(|failed| refused(error::chain(&failed)))?;
     }

@@ -82,7 +82,7 @@ fn https() -> Result<SharedHttpClient, ConfigError> {
 
 /// Codes of refusals that pass: throttling, contention, trouble on the service's side.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
-const PASSING: [&str; 10] = [
+const RETRYABLE: [&str; 10] = [
     "InternalServerError",
     "InternalServiceError",
     "LimitExceededException",
@@ -97,7 +97,7 @@ const PASSING: [&str; 10] = [
 
 /// What a failed call means for the caller, where it failed for another reason than its condition: a fault of theirs
 /// it never is. [`Error::Unavailable`] where a repetition may help, [`Error::Internal`] where not.
-pub(crate) fn judge<E>(failure: SdkError<E, HttpResponse>) -> Error
+pub(crate) fn classify<E>(failure: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
@@ -106,7 +106,7 @@ where
         SdkError::ServiceError(refusal) => {
             let code = refusal.err().code();
             // What is no refusal of ours can't be the service's answer either, as a page of HTML.
-            !refusal.raw().status().is_client_error() || code.is_some_and(|code| PASSING.contains(&code))
+            !refusal.raw().status().is_client_error() || code.is_some_and(|code| RETRYABLE.contains(&code))
         }
         // Timed out, no connection, or an answer that can't be read.
         _ => true,

@@ -1,6 +1,6 @@
 //! The payment provider, by Stripe's REST API: <https://docs.stripe.com/api/payment_intents>.
 //!
-//! A call fails in one of four ways ([`Failure`]), and they must not be mixed up: only what was certainly not done may be
+//! A call fails in one of four ways ([`ProviderError`]), and they must not be mixed up: only what was certainly not done may be
 //! done again, and what may have been done is *in doubt* until the provider is asked by the payment's id.
 
 use std::{error::Error as StdError, time::Duration};
@@ -24,10 +24,10 @@ use crate::{
     domain::{
         id::Id,
         money::Money,
-        order::OrderId,
+        order_id::OrderId,
         payment::{
-            Capture, DisputeNews, Intent, IntentState, NewPayment, NextAction, Payment, Refund, RefundNews,
-            RefundStatus,
+            Capture, DisputeUpdate, Intent, IntentState, NewPayment, NextAction, Payment, Refund,
+            RefundStatus, RefundUpdate,
         },
         time::Timestamp,
     },
@@ -39,8 +39,8 @@ use crate::{
 const VERSION: &str = "2025-08-27.basil";
 /// The most bytes of an answer that are read.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-/// A webhook whose signature is so many seconds old, or ahead, is none: <https://docs.stripe.com/webhooks/signature>.
-const TOLERANCE_SECONDS: i64 = 300;
+/// Maximum age of a webhook's signature: <https://docs.stripe.com/webhooks/signature>.
+const MAX_SIGNATURE_AGE: Duration = Duration::from_secs(300);
 
 /// The payment provider.
 pub struct Provider {
@@ -51,7 +51,7 @@ pub struct Provider {
 
 /// Why the provider did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ProviderError {
     /// It refuses. Nothing was done, or nothing more than the intent tells.
     #[error("the payment provider refuses: {code}")]
     Refused {
@@ -71,12 +71,12 @@ pub enum Failure {
     Broken(#[source] Error),
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
+impl From<ProviderError> for Error {
+    fn from(failure: ProviderError) -> Self {
         match failure {
-            Failure::Broken(error) => error,
-            Failure::Refused { .. } => Self::internal(failure),
-            Failure::Busy(_) | Failure::InDoubt(_) => Self::Unavailable(failure.into()),
+            ProviderError::Broken(error) => error,
+            ProviderError::Refused { .. } => Self::internal(failure),
+            ProviderError::Busy(_) | ProviderError::InDoubt(_) => Self::Unavailable(failure.into()),
         }
     }
 }
@@ -103,31 +103,31 @@ impl Provider {
     /// Makes an intent to pay, which charges nobody yet. The same again gives the same one.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`ProviderError`].
     pub async fn create(
         &self,
         order: OrderId,
         attempt: usize,
         total: Money,
         capture: Capture,
-    ) -> Result<Intent, Failure> {
+    ) -> Result<Intent, ProviderError> {
         let form = [
             ("amount", total.amount().to_string()),
             ("currency", total.currency().code().to_ascii_lowercase()),
-            ("capture_method", capture.as_str().to_owned()),
+            ("capture_method", capture.into_str().to_owned()),
             ("payment_method_types[]", "card".to_owned()),
             ("metadata[order_id]", order.to_string()),
             ("metadata[attempt]", attempt.to_string()),
         ];
-        let key = format!("{order}-{attempt}-{}", capture.as_str());
+        let key = format!("{order}-{attempt}-{}", capture.into_str());
         self.post("/v1/payment_intents", &key, &form).await.map(IntentObject::intent)
     }
 
     /// Charges it. The same again charges nobody twice.
     ///
     /// # Errors
-    /// [`Failure`]; that a card was declined is none.
-    pub async fn confirm(&self, payment: &Payment, new: &NewPayment) -> Result<Intent, Failure> {
+    /// [`ProviderError`]; that a card was declined is none.
+    pub async fn confirm(&self, payment: &Payment, new: &NewPayment) -> Result<Intent, ProviderError> {
         let mut form = vec![("payment_method", new.payment_method.clone())];
         form.extend(new.return_url.clone().map(|url| ("return_url", url)));
         let path = format!("/v1/payment_intents/{}/confirm", payment.provider_id);
@@ -137,8 +137,8 @@ impl Provider {
     /// What has come of it, and for which order it is.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub async fn read(&self, id: &str) -> Result<(Intent, Option<OrderId>), Failure> {
+    /// [`ProviderError`].
+    pub async fn read(&self, id: &str) -> Result<(Intent, Option<OrderId>), ProviderError> {
         let object: IntentObject =
             self.call(Method::GET, &format!("/v1/payment_intents/{id}"), None, &[]).await?;
         let order = object.metadata.order_id.as_deref().and_then(|id| id.parse().ok());
@@ -148,8 +148,8 @@ impl Provider {
     /// Takes what is reserved, or a part; the rest is free again.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub async fn capture(&self, payment: &Payment, amount: Money) -> Result<Intent, Failure> {
+    /// [`ProviderError`].
+    pub async fn capture(&self, payment: &Payment, amount: Money) -> Result<Intent, ProviderError> {
         let form = [("amount_to_capture", amount.amount().to_string())];
         let path = format!("/v1/payment_intents/{}/capture", payment.provider_id);
         // By the amount, too: one that was refused may be followed by another.
@@ -160,8 +160,8 @@ impl Provider {
     /// Calls it off, for good.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub async fn cancel(&self, payment: &Payment) -> Result<Intent, Failure> {
+    /// [`ProviderError`].
+    pub async fn cancel(&self, payment: &Payment) -> Result<Intent, ProviderError> {
         let path = format!("/v1/payment_intents/{}/cancel", payment.provider_id);
         self.post(&path, &format!("{}-cancel", payment.id), &[]).await.map(IntentObject::intent)
     }
@@ -169,24 +169,24 @@ impl Provider {
     /// Gives money back.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub async fn refund(&self, refund: &Refund, payment: &Payment) -> Result<RefundNews, Failure> {
+    /// [`ProviderError`].
+    pub async fn refund(&self, refund: &Refund, payment: &Payment) -> Result<RefundUpdate, ProviderError> {
         let form = [
             ("payment_intent", payment.provider_id.clone()),
             ("amount", refund.amount.amount().to_string()),
             ("metadata[refund_id]", refund.id.to_string()),
         ];
-        self.post("/v1/refunds", &refund.id.to_string(), &form).await.map(RefundObject::news)
+        self.post("/v1/refunds", &refund.id.to_string(), &form).await.map(RefundObject::update)
     }
 
     /// All refunds of a payment.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub async fn refunds(&self, payment: &Payment) -> Result<Vec<RefundNews>, Failure> {
+    /// [`ProviderError`].
+    pub async fn refunds(&self, payment: &Payment) -> Result<Vec<RefundUpdate>, ProviderError> {
         let path = format!("/v1/refunds?payment_intent={}&limit=100", payment.provider_id);
         let list: List = self.call(Method::GET, &path, None, &[]).await?;
-        Ok(list.data.into_iter().map(RefundObject::news).collect())
+        Ok(list.data.into_iter().map(RefundObject::update).collect())
     }
 
     /// Reads a webhook, if the provider has signed it: <https://docs.stripe.com/webhooks/signature>.
@@ -207,7 +207,7 @@ impl Provider {
                 hmac::verify(&key, &signed, &signature).is_ok()
             })
         };
-        let fresh = now.as_seconds().abs_diff(at) <= TOLERANCE_SECONDS.unsigned_abs();
+        let fresh = now.as_seconds().abs_diff(at) <= MAX_SIGNATURE_AGE.as_secs();
         if !fresh || !parts.iter().any(|(name, signature)| *name == "v1" && is_ours(signature)) {
             return Err(Error::InvalidSignature);
         }
@@ -221,7 +221,7 @@ impl Provider {
         path: &str,
         key: &str,
         form: &[(&str, String)],
-    ) -> Result<T, Failure> {
+    ) -> Result<T, ProviderError> {
         self.call(Method::POST, path, Some(key), form).await
     }
 
@@ -231,9 +231,9 @@ impl Provider {
         path: &str,
         key: Option<&str>,
         form: &[(&str, String)],
-    ) -> Result<T, Failure> {
-        let broken = |error: lambda_http::http::Error| Failure::Broken(Error::internal(error));
-        let keys = self.keys.get().await.map_err(Failure::Broken)?;
+    ) -> Result<T, ProviderError> {
+        let broken = |error: lambda_http::http::Error| ProviderError::Broken(Error::internal(error));
+        let keys = self.keys.get().await.map_err(ProviderError::Broken)?;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -246,40 +246,48 @@ impl Provider {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = request.body(body).map_err(broken)?;
         let answer = tokio::time::timeout(PROVIDER_TIMEOUT, self.send(request)).await;
-        let (status, body) = answer.map_err(|late| Failure::InDoubt(late.into()))??;
-        judge(status, &body)
+        let (status, body) = answer.map_err(|late| ProviderError::InDoubt(late.into()))??;
+        classify(status, &body)
     }
 
-    async fn send(&self, request: Request<String>) -> Result<(StatusCode, Vec<u8>), Failure> {
+    async fn send(&self, request: Request<String>) -> Result<(StatusCode, Vec<u8>), ProviderError> {
         let answer = self.http.request(request).await.map_err(|error| {
             // Who was not reached has done nothing.
-            if error.is_connect() { Failure::Busy(error.into()) } else { Failure::InDoubt(error.into()) }
+            if error.is_connect() {
+                ProviderError::Busy(error.into())
+            } else {
+                ProviderError::InDoubt(error.into())
+            }
         })?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
-        Ok((status, body.map_err(Failure::InDoubt)?.to_bytes().to_vec()))
+        Ok((status, body.map_err(ProviderError::InDoubt)?.to_bytes().to_vec()))
     }
 }
 
 /// What an answer means: <https://docs.stripe.com/error-low-level>.
-fn judge<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Failure> {
+fn classify<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, ProviderError> {
     if status.is_success() {
-        return serde_json::from_slice(body).map_err(|error| Failure::InDoubt(error.into()));
+        return serde_json::from_slice(body).map_err(|error| ProviderError::InDoubt(error.into()));
     }
-    let error = serde_json::from_slice(body).map(|ErrorObject { error }| error).unwrap_or_default();
+    // A proxy in between may answer with something else than Stripe's JSON.
+    let error =
+        serde_json::from_slice(body).map_or_else(|_| ErrorData::default(), |ErrorObject { error }| error);
     let code = error.code.or(error.r#type).unwrap_or_else(|| status.to_string());
     match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT => Err(Failure::Busy(code.into())),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT => Err(ProviderError::Busy(code.into())),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Err(Failure::Broken(Error::internal("the payment provider does not accept the API key")))
+            Err(ProviderError::Broken(Error::internal("the payment provider does not accept the API key")))
         }
         // A declined card is no failure: the intent, which comes along, says it.
-        StatusCode::PAYMENT_REQUIRED if error.payment_intent.is_some() => {
-            let intent = error.payment_intent.unwrap_or_default();
-            serde_json::from_value(intent).map_err(|error| Failure::InDoubt(error.into()))
-        }
-        _ if status.is_client_error() => Err(Failure::Refused { code, param: error.param }),
-        _ => Err(Failure::InDoubt(code.into())),
+        StatusCode::PAYMENT_REQUIRED => match error.payment_intent {
+            Some(intent) => {
+                serde_json::from_value(intent).map_err(|error| ProviderError::InDoubt(error.into()))
+            }
+            None => Err(ProviderError::Refused { code, param: error.param }),
+        },
+        _ if status.is_client_error() => Err(ProviderError::Refused { code, param: error.param }),
+        _ => Err(ProviderError::InDoubt(code.into())),
     }
 }
 
@@ -297,7 +305,7 @@ pub enum Webhook {
     /// Something has happened to refunds of that payment.
     Refund(String),
     /// The customer's bank has a dispute about that payment.
-    Dispute(String, DisputeNews),
+    Dispute(String, DisputeUpdate),
     /// Nothing that the shop has to know.
     Other,
 }
@@ -317,15 +325,15 @@ impl EventObject {
     fn webhook(self) -> Webhook {
         let text = |name: &str| self.data.object[name].as_str().map(str::to_owned);
         let (own, of) = (text("id"), text("payment_intent"));
-        let (kind, what) = self.r#type.rsplit_once('.').unwrap_or_default();
+        let Some((kind, what)) = self.r#type.rsplit_once('.') else { return Webhook::Other };
         let webhook = match (kind, what) {
             ("payment_intent", "created") => None,
             ("payment_intent", _) => own.map(Webhook::Payment),
             ("charge", "refunded") | ("refund" | "charge.refund", _) => of.map(Webhook::Refund),
-            ("charge.dispute", "created") => of.map(|id| Webhook::Dispute(id, DisputeNews::Opened)),
+            ("charge.dispute", "created") => of.map(|id| Webhook::Dispute(id, DisputeUpdate::Opened)),
             ("charge.dispute", "closed") => {
                 let won = text("status").is_some_and(|status| status != "lost");
-                of.map(|id| Webhook::Dispute(id, if won { DisputeNews::Won } else { DisputeNews::Lost }))
+                of.map(|id| Webhook::Dispute(id, if won { DisputeUpdate::Won } else { DisputeUpdate::Lost }))
             }
             _ => None,
         };
@@ -358,11 +366,11 @@ struct IntentObject {
     #[serde(default)]
     next_action: Option<Value>,
     #[serde(default)]
-    metadata: Metadata,
+    metadata: IntentMetadata,
 }
 
 #[derive(Default, Deserialize)]
-struct Metadata {
+struct IntentMetadata {
     order_id: Option<String>,
     refund_id: Option<String>,
 }
@@ -370,8 +378,9 @@ struct Metadata {
 impl IntentObject {
     /// <https://docs.stripe.com/payments/paymentintents/lifecycle>.
     fn intent(self) -> Intent {
-        let declined =
-            self.last_payment_error.map(|error| error.decline_code.or(error.code).unwrap_or_default());
+        let declined = self
+            .last_payment_error
+            .map(|error| error.decline_code.or(error.code).unwrap_or_else(|| "unknown".to_owned()));
         let state = match (&*self.status, declined) {
             ("requires_payment_method", Some(code)) => IntentState::Declined(code),
             ("requires_action" | "requires_source_action", _) => {
@@ -402,17 +411,17 @@ struct RefundObject {
     id: String,
     status: Option<String>,
     #[serde(default)]
-    metadata: Metadata,
+    metadata: IntentMetadata,
 }
 
 impl RefundObject {
-    fn news(self) -> RefundNews {
+    fn update(self) -> RefundUpdate {
         let status = match self.status.as_deref() {
             Some("failed" | "canceled") => RefundStatus::Failed,
             Some("pending" | "requires_action") => RefundStatus::Pending,
             _ => RefundStatus::Succeeded,
         };
         let refund_id = self.metadata.refund_id.as_deref().and_then(|id| id.parse::<Id<Refund>>().ok());
-        RefundNews { refund_id, provider_id: self.id, status }
+        RefundUpdate { refund_id, provider_id: self.id, status }
     }
 }

@@ -1,6 +1,6 @@
-//! Secrets Manager: the private keys, only where they are used.
+//! Secrets Manager: the private keys.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_secretsmanager::{
     Client, error::ProvideErrorMetadata, operation::get_secret_value::builders::GetSecretValueFluentBuilder,
@@ -17,9 +17,9 @@ use crate::{
     error::Error,
 };
 
-/// A new key comes into force so many milliseconds after it was published. By then everybody knows it: functions read the
-/// keys every five minutes, and others may keep /.well-known/jwks.json for five more.
-const ANNOUNCED_MILLIS: i64 = 15 * 60 * 1000;
+/// A new key comes into force this long after it was published. By then every verifier has it: functions read the keys every
+/// five minutes, and other verifiers may cache /.well-known/jwks.json for five more.
+const IN_FORCE_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// The connection to Secrets Manager.
 pub struct Secrets {
@@ -27,96 +27,93 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Prepares the connection; the first call opens it.
+    /// Prepares the connection. The first call opens it.
     ///
     /// # Errors
-    /// Where a variable is missing or unusable.
+    /// A variable is missing or unusable.
     pub fn connect() -> Result<Self, ConfigError> {
         Ok(Self { client: Client::new(&aws::configuration("SECRETS_MANAGER")?) })
     }
 
-    /// What issues access tokens, its keys read at once.
+    /// Opens the issuer of access tokens and reads its keys.
     ///
     /// # Errors
-    /// Where `SIGNING_SECRET` or `PUBLIC_URL` is missing.
+    /// `SIGNING_SECRET` or `PUBLIC_URL` is missing.
     pub async fn issuer(&self) -> Result<Issuer, ConfigError> {
         let name = config::issuer(&config::required("PUBLIC_URL")?);
         let secret = config::required("SIGNING_SECRET")?;
-        let keys = Keys(self.open("the signing keys", secret, KeySet::read).await);
+        let keys = HmacKeys(self.open("the signing keys", secret, KeySet::read).await);
         Ok(Issuer { name, keys })
     }
 
-    /// The keys for HMAC, read at once.
+    /// Reads the HMAC keys.
     ///
     /// # Errors
-    /// Where `HMAC_SECRET` is missing.
-    pub async fn hmac_keys(&self) -> Result<Keys, ConfigError> {
+    /// `HMAC_SECRET` is missing.
+    pub async fn hmac_keys(&self) -> Result<HmacKeys, ConfigError> {
         let secret = config::required("HMAC_SECRET")?;
-        Ok(Keys(self.open("the HMAC keys", secret, KeySet::read).await))
+        Ok(HmacKeys(self.open("the HMAC keys", secret, KeySet::read).await))
     }
 
-    /// The secrets themselves, for the one function that makes new keys.
+    /// Opens the secrets for keys-rotate, the only function that makes keys.
     ///
     /// # Errors
-    /// Where `SIGNING_SECRET` or `HMAC_SECRET` is missing.
+    /// `SIGNING_SECRET` or `HMAC_SECRET` is missing.
     pub fn rotation(self) -> Result<Rotation, ConfigError> {
         let (signing, hmac) = (config::required("SIGNING_SECRET")?, config::required("HMAC_SECRET")?);
         Ok(Rotation { client: self.client, signing, hmac })
     }
 
-    /// What the payment provider and the shop know each other by, read at once.
+    /// Reads the payment provider's keys.
     ///
     /// # Errors
-    /// Where `PAYMENTS_SECRET` is missing.
+    /// `PAYMENTS_SECRET` is missing.
     pub async fn payments(&self) -> Result<ProviderSecret, ConfigError> {
         let secret = config::required("PAYMENTS_SECRET")?;
         let keys = self.open("the payment provider's keys", secret, ProviderKeys::read).await;
         Ok(ProviderSecret(keys))
     }
 
-    async fn open<T>(&self, what: &'static str, secret: String, parse: Parse<T>) -> Arc<Kept<T>> {
-        let kept = Kept { client: self.client.clone(), secret, parse, cache: Cache::new(what) };
+    async fn open<T>(&self, what: &'static str, secret: String, parse: Parse<T>) -> Arc<CachedSecret<T>> {
+        let kept = CachedSecret { client: self.client.clone(), secret, parse, cache: Cache::new(what) };
         kept.cache.preload(async || kept.read().await).await;
         Arc::new(kept)
     }
 }
 
-/// What the text of a secret means.
 type Parse<T> = fn(&str) -> Result<T, Error>;
 
-/// What is in a secret, kept in memory.
-struct Kept<T> {
+/// The parsed text of a secret, kept in memory.
+struct CachedSecret<T> {
     client: Client,
     secret: String,
     parse: Parse<T>,
     cache: Cache<T>,
 }
 
-impl<T> Kept<T> {
+impl<T> CachedSecret<T> {
     async fn get(&self) -> Result<Reading<T>, Error> {
         self.cache.get(async || self.read().await).await
     }
 
     async fn read(&self) -> Result<T, Error> {
         let call = self.client.get_secret_value().secret_id(&self.secret);
-        let answer = call.send().await.map_err(aws::judge)?;
-        (self.parse)(answer.secret_string().unwrap_or_default())
+        let answer = call.send().await.map_err(aws::classify)?;
+        (self.parse)(answer.secret_string().ok_or_else(|| Error::internal("a secret has no text"))?)
     }
 }
 
-/// The keys in a secret, kept in memory.
+/// HMAC or signing keys, kept in memory.
 #[derive(Clone)]
-pub struct Keys(Arc<Kept<KeySet>>);
+pub struct HmacKeys(Arc<CachedSecret<KeySet>>);
 
-impl Keys {
-    /// The keys.
-    ///
+impl HmacKeys {
     /// # Errors
-    /// [`Error::Unavailable`] where they can't be read.
+    /// [`Error::Unavailable`] if the keys can't be read.
     pub async fn get(&self) -> Result<Arc<KeySet>, Error> {
         let kept = &self.0;
         let mut keys = kept.get().await?;
-        // Right after the first deployment there is none, for a moment.
+        // For a moment after the first deployment, there are none.
         if keys.value.is_empty() && keys.may_be_repeated() {
             keys = kept.cache.load(async || kept.read().await).await?;
         }
@@ -127,97 +124,88 @@ impl Keys {
     }
 }
 
-/// What the payment provider and the shop know each other by.
+/// Keys shared with the payment provider.
 #[derive(Deserialize)]
 pub struct ProviderKeys {
-    /// With it the shop calls the provider.
     pub api_key: String,
-    /// With them the provider signs its webhooks: more than one while it changes.
+    /// More than one while the provider rotates them.
     pub webhook_secrets: Vec<String>,
 }
 
 impl ProviderKeys {
     fn read(text: &str) -> Result<Self, Error> {
-        // What the text is stays out of the error: it is a secret.
-        serde_json::from_str(text).map_err(|_| {
-            Error::internal("the secret of the payment provider is not the JSON that it should be")
-        })
+        // The text is secret, so the error does not contain it.
+        serde_json::from_str(text)
+            .map_err(|_| Error::internal("PAYMENTS_SECRET is not JSON with api_key and webhook_secrets"))
     }
 }
 
 /// [`ProviderKeys`], kept in memory.
 #[derive(Clone)]
-pub struct ProviderSecret(Arc<Kept<ProviderKeys>>);
+pub struct ProviderSecret(Arc<CachedSecret<ProviderKeys>>);
 
 impl ProviderSecret {
-    /// The keys.
-    ///
     /// # Errors
-    /// [`Error::Unavailable`] where they can't be read, or nobody has entered them yet.
+    /// [`Error::Unavailable`] if the keys can't be read or have not been entered yet.
     pub async fn get(&self) -> Result<Arc<ProviderKeys>, Error> {
         let keys = self.0.get().await?.value;
         if keys.api_key.is_empty() {
-            return Err(Error::Unavailable("nobody has entered the payment provider's keys".into()));
+            return Err(Error::Unavailable("the payment provider's keys have not been entered yet".into()));
         }
         Ok(keys)
     }
 }
 
-/// What issues access tokens.
+/// Issuer of access tokens.
 pub struct Issuer {
     name: String,
-    keys: Keys,
+    keys: HmacKeys,
 }
 
 impl Issuer {
-    /// An access token, good for [15 minutes](crate::auth::ACCESS_TOKEN_SECONDS).
+    /// Issues an access token.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where there is no key yet, or none that can be read.
+    /// [`Error::Unavailable`] if the keys can't be read, or there are none yet.
     pub async fn issue(&self, grant: &Grant, now: Timestamp) -> Result<String, Error> {
         let keys = self.keys.get().await?;
         SigningKey::of(keys.at(now)?)?.sign(&Claims::of(grant, &self.name, now)?)
     }
 }
 
-/// The stages of a secret's versions.
+/// Stages of a secret's versions.
 const CURRENT: &str = "AWSCURRENT";
 const PENDING: &str = "AWSPENDING";
 
-/// The secrets, as their rotation sees them:
-/// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html>.
+/// The secrets that keys-rotate rotates.
 pub struct Rotation {
     client: Client,
     signing: String,
     hmac: String,
 }
 
-/// What Secrets Manager asks for.
+/// A rotation event of Secrets Manager.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RotationEvent {
-    /// What is to be done.
-    pub step: Step,
+    pub step: RotationStep,
     secret_id: String,
     client_request_token: String,
 }
 
-/// The steps of a rotation. They come one after the other, and each may come again.
+/// Steps of a rotation, in order. Each may be repeated.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Step {
-    /// Make the new version.
+pub enum RotationStep {
     CreateSecret,
-    /// Let those know who have to.
+    /// Publish the public keys.
     SetSecret,
-    /// See whether it works.
     TestSecret,
-    /// Make it the current one.
     FinishSecret,
 }
 
-/// One version of one secret, on its way to be the current one.
-pub struct Version<'a> {
+/// The version of a secret that a rotation makes.
+pub struct SecretVersion<'a> {
     client: &'a Client,
     secret: &'a str,
     id: &'a str,
@@ -225,39 +213,33 @@ pub struct Version<'a> {
 }
 
 impl Rotation {
-    /// The version that a rotation makes.
-    ///
     /// # Errors
-    /// [`Error::Internal`] where it is of a secret that is none of ours.
-    pub fn version<'a>(&'a self, event: &'a RotationEvent) -> Result<Version<'a>, Error> {
+    /// [`Error::Internal`] for a secret that is not ours.
+    pub fn version<'a>(&'a self, event: &'a RotationEvent) -> Result<SecretVersion<'a>, Error> {
         let secret = &event.secret_id;
         if *secret != self.signing && *secret != self.hmac {
-            return Err(Error::internal("keys-rotate is asked to rotate a secret that it does not know"));
+            return Err(Error::internal("keys-rotate does not know the secret that it should rotate"));
         }
         let (id, signs) = (&event.client_request_token, *secret == self.signing);
-        Ok(Version { client: &self.client, secret, id, signs })
+        Ok(SecretVersion { client: &self.client, secret, id, signs })
     }
 }
 
-impl Version<'_> {
-    /// Whether its keys sign tokens, so that their public halves have to be published.
+impl SecretVersion<'_> {
+    /// Returns whether the keys sign tokens, so that their public keys must be published.
     pub fn signs(&self) -> bool {
         self.signs
     }
 
-    /// Makes it: the current keys and a new one. If it was made before, it stays as it is.
-    ///
-    /// # Errors
-    /// Only those of Secrets Manager.
+    /// Makes the version, unless it exists: the current keys and a new one.
     pub async fn create(&self, now: Timestamp) -> Result<(), Error> {
         if self.read(self.pending()).await?.is_some() {
             return Ok(());
         }
         let current = self.client.get_secret_value().secret_id(self.secret).version_stage(CURRENT);
-        let current = self.read(current).await?.unwrap_or_default();
-        // The very first key has nobody to wait for.
-        let announced = if current.is_empty() { 0 } else { ANNOUNCED_MILLIS };
-        let from = Timestamp::from_millis(now.as_millis() + announced);
+        let current = self.read(current).await?.unwrap_or_else(KeySet::empty);
+        // The very first key is needed at once.
+        let from = if current.is_empty() { now } else { now + IN_FORCE_AFTER };
         let key = if self.signs {
             let key = SigningKey::generate()?;
             Key::new(key.kid().to_owned(), from, key.pkcs8())
@@ -266,25 +248,21 @@ impl Version<'_> {
         };
         let put = self.client.put_secret_value().secret_id(self.secret).client_request_token(self.id);
         let put = put.secret_string(current.with(key, now).write()?).version_stages(PENDING);
-        put.send().await.map(drop).map_err(aws::judge)
+        put.send().await.map(drop).map_err(aws::classify)
     }
 
-    /// Its keys.
-    ///
     /// # Errors
-    /// [`Error::Internal`] where it was not made.
+    /// [`Error::Internal`] if the version does not exist.
     pub async fn keys(&self) -> Result<KeySet, Error> {
         let any_stage = self.client.get_secret_value().secret_id(self.secret).version_id(self.id);
         let keys = self.read(any_stage).await?;
         keys.ok_or_else(|| Error::internal("the version of the secret that is rotated does not exist"))
     }
 
-    /// Makes it the current one, if it is not already.
-    ///
-    /// # Errors
-    /// Only those of Secrets Manager.
+    /// Makes this the current version.
     pub async fn finish(&self) -> Result<(), Error> {
-        let secret = self.client.describe_secret().secret_id(self.secret).send().await.map_err(aws::judge)?;
+        let secret =
+            self.client.describe_secret().secret_id(self.secret).send().await.map_err(aws::classify)?;
         let versions = secret.version_ids_to_stages().into_iter().flatten();
         let current = versions.filter(|(_, stages)| stages.iter().any(|stage| stage == CURRENT));
         let current: Option<&str> = current.map(|(id, _)| id.as_str()).next();
@@ -293,7 +271,7 @@ impl Version<'_> {
         }
         let moved = self.client.update_secret_version_stage().secret_id(self.secret).version_stage(CURRENT);
         let moved = moved.move_to_version_id(self.id).set_remove_from_version_id(current.map(str::to_owned));
-        moved.send().await.map(drop).map_err(aws::judge)
+        moved.send().await.map(drop).map_err(aws::classify)
     }
 
     fn pending(&self) -> GetSecretValueFluentBuilder {
@@ -301,12 +279,15 @@ impl Version<'_> {
         call.version_id(self.id).version_stage(PENDING)
     }
 
-    /// The keys that a call gives, unless there is no such version.
+    /// Reads the keys of a version. Returns `None` if it does not exist.
     async fn read(&self, call: GetSecretValueFluentBuilder) -> Result<Option<KeySet>, Error> {
         match call.send().await {
-            Ok(answer) => KeySet::read(answer.secret_string().unwrap_or_default()).map(Some),
+            Ok(answer) => {
+                let text = answer.secret_string().ok_or_else(|| Error::internal("a secret has no text"))?;
+                KeySet::read(text).map(Some)
+            }
             Err(missing) if missing.code() == Some("ResourceNotFoundException") => Ok(None),
-            Err(failed) => Err(aws::judge(failed)),
+            Err(failed) => Err(aws::classify(failed)),
         }
     }
 }

@@ -1,32 +1,35 @@
-//! The start of a function and its end, the same for every trigger.
+//! Start and end of a function, alike for every trigger.
 
 use std::process::ExitCode;
 
+use tokio::runtime::Builder;
+
 use crate::{config::ConfigError, store::Store, telemetry};
 
-/// Prepares what a function needs, which then lives as long as its process; or tells the log what is missing.
-///
-/// # Errors
-/// The exit code of a function that can't start.
-pub async fn open<N: 'static>(
+/// Opens what a function needs, which then lives as long as its process, and serves invocations until Lambda ends it. A
+/// function that can't start logs the reason.
+pub fn run<N: 'static>(
     operation: &'static str,
     open: impl AsyncFnOnce(Store) -> Result<N, ConfigError>,
-) -> Result<&'static N, ExitCode> {
+    serve: impl AsyncFnOnce(&'static N) -> Result<(), lambda_runtime::Error>,
+) -> ExitCode {
     telemetry::start(operation);
-    let opened = match Store::connect() {
-        Ok(store) => open(store).await,
-        Err(missing) => Err(missing),
+    // One thread: an instance serves one invocation at a time.
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return telemetry::fatal("the function can't start", &error),
     };
-    match opened {
-        Ok(needs) => Ok(Box::leak(Box::new(needs))),
-        Err(missing) => Err(telemetry::failed("the function can't start", &missing)),
-    }
-}
-
-/// The exit code of a function that Lambda asks no more.
-pub fn ended(result: Result<(), lambda_runtime::Error>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(lost) => telemetry::failed("the runtime is gone", &*lost),
-    }
+    runtime.block_on(async {
+        let opened = match Store::connect() {
+            Ok(store) => open(store).await,
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(needs) => match serve(Box::leak(Box::new(needs))).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => telemetry::fatal("the Lambda runtime API is unreachable", &*error),
+            },
+            Err(error) => telemetry::fatal("the function can't start", &error),
+        }
+    })
 }

@@ -14,10 +14,11 @@ use std::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::{
     config,
@@ -31,10 +32,10 @@ const SERVICE: &str = "lambda-shop";
 static PROCESS: OnceLock<Process> = OnceLock::new();
 static COLD: AtomicBool = AtomicBool::new(true);
 /// What the invocation at work has counted so far; a process has one at a time.
-static TALLY: Mutex<Tally> = Mutex::new(Tally::new());
+static COUNTERS: Mutex<Counters> = Mutex::new(Counters::new());
 
 /// The values of metrics, by their currency if they have one.
-type Tally = BTreeMap<Option<&'static str>, BTreeMap<Metric, i64>>;
+type Counters = BTreeMap<Option<&'static str>, BTreeMap<Metric, i64>>;
 
 /// What this process is.
 struct Process {
@@ -46,8 +47,8 @@ struct Process {
 /// Names the operation that this process is, once, and has panics written as log lines.
 pub fn start(operation: &'static str) {
     PROCESS.get_or_init(|| {
-        let function = config::optional("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
-        let stack = function.strip_suffix(operation).and_then(|stack| stack.strip_suffix('-'));
+        let function = config::optional("AWS_LAMBDA_FUNCTION_NAME");
+        let stack = function.as_deref().and_then(|name| name.strip_suffix(operation)?.strip_suffix('-'));
         Process { operation, namespace: stack.unwrap_or(SERVICE).to_owned() }
     });
     panic::set_hook(Box::new(|info| event(Level::Error, "panic", &info.to_string())));
@@ -55,7 +56,8 @@ pub fn start(operation: &'static str) {
 
 /// The time now.
 pub fn now() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // No clock of ours runs before 1970.
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp::from_millis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -73,7 +75,8 @@ pub enum Level {
 
 /// What the shop wants to know of its business. Each is written with the line of the invocation that has counted it, and
 /// only there: what is committed is counted at most once, and lost with the process that dies before its line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Metric {
     /// Orders that were placed.
     OrdersPlaced,
@@ -98,36 +101,6 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All that there are.
-    pub const ALL: [Self; 10] = [
-        Self::OrdersPlaced,
-        Self::StockOuts,
-        Self::PaymentsDeclined,
-        Self::Revenue,
-        Self::Refunded,
-        Self::Replays,
-        Self::TokensReused,
-        Self::PaymentsInDoubt,
-        Self::ReconciliationMismatches,
-        Self::OldestUnpaid,
-    ];
-
-    /// Its name in CloudWatch.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OrdersPlaced => "orders_placed",
-            Self::StockOuts => "stock_outs",
-            Self::PaymentsDeclined => "payments_declined",
-            Self::Revenue => "revenue",
-            Self::Refunded => "refunded",
-            Self::Replays => "replays",
-            Self::TokensReused => "tokens_reused",
-            Self::PaymentsInDoubt => "payments_in_doubt",
-            Self::ReconciliationMismatches => "reconciliation_mismatches",
-            Self::OldestUnpaid => "oldest_unpaid",
-        }
-    }
-
     /// Its one dimension, if it has any.
     pub fn dimension(self) -> Option<&'static str> {
         matches!(self, Self::Revenue | Self::Refunded).then_some(CURRENCY)
@@ -146,24 +119,24 @@ const CURRENCY: &str = "currency";
 
 /// Counts one more.
 pub fn count(metric: Metric) {
-    *tally().entry(None).or_default().entry(metric).or_default() += 1;
+    *counters().entry(None).or_default().entry(metric).or_default() += 1;
 }
 
 /// Adds up money, each currency by itself.
 pub fn add(metric: Metric, money: Money) {
-    let mut tally = tally();
-    let sum = tally.entry(Some(money.currency().code())).or_default().entry(metric).or_default();
+    let mut counters = counters();
+    let sum = counters.entry(Some(money.currency().code())).or_default().entry(metric).or_default();
     *sum = sum.saturating_add(money.amount());
 }
 
 /// Says how something stands now.
 pub fn gauge(metric: Metric, value: i64) {
-    tally().entry(None).or_default().insert(metric, value);
+    counters().entry(None).or_default().insert(metric, value);
 }
 
-fn tally() -> MutexGuard<'static, Tally> {
+fn counters() -> MutexGuard<'static, Counters> {
     // Whoever panicked in between has left numbers, nothing half done.
-    TALLY.lock().unwrap_or_else(PoisonError::into_inner)
+    COUNTERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A line of the log. What it has nothing to say about is left out.
@@ -179,7 +152,7 @@ struct Line<'a> {
     #[serde(flatten)]
     invocation: Option<Outcome<'a>>,
     #[serde(flatten)]
-    measures: Option<Measures>,
+    emf: Option<EmfLine>,
 }
 
 /// What a line tells of an invocation.
@@ -194,18 +167,18 @@ struct Outcome<'a> {
 
 /// What a line has counted, and which of its members CloudWatch is to take for metrics.
 #[derive(Serialize)]
-struct Measures {
+struct EmfLine {
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<&'static str>,
     #[serde(flatten)]
     values: BTreeMap<&'static str, i64>,
     #[serde(rename = "_aws")]
-    aws: Metadata,
+    aws: EmfMetadata,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Metadata {
+struct EmfMetadata {
     timestamp: i64,
     cloud_watch_metrics: Vec<Directive>,
 }
@@ -225,24 +198,24 @@ struct Named {
     unit: &'static str,
 }
 
-impl Measures {
+impl EmfLine {
     fn of(currency: Option<&'static str>, counted: BTreeMap<Metric, i64>) -> Self {
-        let aws = Metadata { timestamp: now().as_millis(), cloud_watch_metrics: Vec::new() };
-        let mut measures = Self { currency: None, values: BTreeMap::new(), aws };
-        measures.add(currency, counted);
-        measures
+        let aws = EmfMetadata { timestamp: now().as_millis(), cloud_watch_metrics: Vec::new() };
+        let mut emf = Self { currency: None, values: BTreeMap::new(), aws };
+        emf.add(currency, counted);
+        emf
     }
 
     /// Adds what was counted, in one currency or in none.
     fn add(&mut self, currency: Option<&'static str>, counted: BTreeMap<Metric, i64>) {
         self.currency = self.currency.or(currency);
-        let named = counted.keys().map(|metric| Named { name: metric.name(), unit: metric.unit() });
+        let named = counted.keys().map(|metric| Named { name: metric.into_str(), unit: metric.unit() });
         self.aws.cloud_watch_metrics.push(Directive {
             namespace: PROCESS.get().map_or(SERVICE, |process| &process.namespace),
             dimensions: [currency.map(|_| CURRENCY).into_iter().collect()],
             metrics: named.collect(),
         });
-        self.values.extend(counted.into_iter().map(|(metric, value)| (metric.name(), value)));
+        self.values.extend(counted.into_iter().map(|(metric, value)| (metric.into_str(), value)));
     }
 }
 
@@ -252,7 +225,7 @@ pub fn event(level: Level, message: &str, error: &str) {
 }
 
 /// Says why the process must end.
-pub fn failed(message: &str, cause: &(dyn std::error::Error + 'static)) -> ExitCode {
+pub fn fatal(message: &str, cause: &(dyn std::error::Error + 'static)) -> ExitCode {
     event(Level::Error, message, &chain(cause));
     ExitCode::FAILURE
 }
@@ -294,19 +267,19 @@ impl Invocation {
             status,
             duration_ms,
         };
-        let mut lines: Vec<Measures> = Vec::new();
-        for (currency, counted) in mem::take(&mut *tally()) {
+        let mut lines: Vec<EmfLine> = Vec::new();
+        for (currency, counted) in mem::take(&mut *counters()) {
             // A line says one currency. Only a schedule, which is about many orders, meets more.
             match lines.last_mut().filter(|line| line.currency.is_none()) {
                 Some(line) => line.add(currency, counted),
-                None => lines.push(Measures::of(currency, counted)),
+                None => lines.push(EmfLine::of(currency, counted)),
             }
         }
         let mut lines = lines.into_iter();
         let level = if failed { Level::Error } else { Level::Info };
         write(level, "request", error, Some(outcome), lines.next());
-        for measures in lines {
-            write(Level::Info, "a further currency", None, None, Some(measures));
+        for emf in lines {
+            write(Level::Info, "a further currency", None, None, Some(emf));
         }
     }
 }
@@ -334,13 +307,13 @@ fn write(
     message: &str,
     error: Option<&str>,
     invocation: Option<Outcome>,
-    measures: Option<Measures>,
+    emf: Option<EmfLine>,
 ) {
     let (timestamp, operation) = (now(), PROCESS.get().map(|process| process.operation));
-    let line = Line { timestamp, level, service: SERVICE, operation, message, error, invocation, measures };
+    let line = Line { timestamp, level, service: SERVICE, operation, message, error, invocation, emf };
     // One write a line, so that lines never mix; where the log itself fails, there is nowhere left to say so.
     if let Ok(mut line) = serde_json::to_vec(&line) {
         line.push(b'\n');
-        std::io::stdout().write_all(&line).unwrap_or_default();
+        drop(std::io::stdout().write_all(&line));
     }
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
-use shared::domain::{input, product::Editable};
+use shared::domain::{product::Editable, validation};
 
 use crate::shop::{Shop, changed, deployed::skip_where_deployed, new_product, unique};
 
@@ -283,7 +283,7 @@ async fn any_patch_does_what_the_standard_says() {
     for _ in 0..120 {
         let patch = patches.new_tree(&mut runner).unwrap().current();
         let answer = shop.patch(&path).staff().if_match(before.etag()).json(&patch).send().await;
-        let merged = input::read(merge_patch(editable(&before.json), &patch), Editable::read);
+        let merged = validation::read(merge_patch(editable(&before.json), &patch), Editable::read);
         match merged {
             Ok(expected) => {
                 let answer = answer.expect(200);
@@ -292,7 +292,7 @@ async fn any_patch_does_what_the_standard_says() {
                 (before, accepted) = (answer, accepted + 1);
             }
             Err(faults) => {
-                let faults: Vec<_> = faults.iter().map(|at| (&*at.pointer, at.fault.code())).collect();
+                let faults: Vec<_> = faults.iter().map(|at| (&*at.pointer, at.violation.code())).collect();
                 answer.expect_invalid(&faults);
             }
         }

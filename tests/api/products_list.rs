@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use shared::{
-    domain::{input, listing::Listing},
+    domain::{listing::Listing, validation},
     http::cursor,
 };
 
@@ -518,7 +518,7 @@ async fn i16_a_forged_cursor_shows_nothing_that_the_query_could_not() {
     for sort in ["newest", "price", "-price", "name"] {
         let query = json!({"category": category, "sort": sort, "max_price": "100"});
         let parameters: Map<String, Value> = query.as_object().unwrap().clone();
-        let listing = input::read_query(parameters, Listing::read).unwrap();
+        let listing = validation::read_query(parameters, Listing::read).unwrap();
         for id in [&*own[0], archived, &*own[2], foreign.id()] {
             for position in positions(id) {
                 let forged = cursor::encode(&position, &listing).unwrap();

@@ -3,10 +3,10 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use shared::domain::{
-    input::{self, Invalid, Object},
-    inventory::{Adjustment, Availability},
+    inventory::Adjustment,
     listing::Listing,
-    product::{Editable, NewProduct},
+    product::{Availability, Editable, NewProduct},
+    validation::{self, FieldError, Object},
 };
 
 use crate::any_json;
@@ -57,27 +57,27 @@ fn judge<T: PartialEq + Debug>(
     read: impl Fn(&mut Object) -> Option<T>,
     write: impl Fn(&T) -> Value,
 ) -> Result<(), TestCaseError> {
-    match input::read(document.clone(), &read) {
+    match validation::read(document.clone(), &read) {
         Ok(value) => {
-            let again = input::read(write(&value), &read);
+            let again = validation::read(write(&value), &read);
             prop_assert_eq!(again.as_ref(), Ok(&value), "{}", document);
         }
-        Err(faults) => {
-            prop_assert!(!faults.is_empty());
-            for Invalid { pointer, fault } in &faults {
+        Err(errors) => {
+            prop_assert!(!errors.is_empty());
+            for FieldError { pointer, violation } in errors.iter() {
                 let there = document.pointer(pointer).is_some();
-                prop_assert!(there || fault.code() == "required", "{} {:?}", document, faults);
+                prop_assert!(there || violation.code() == "required", "{} {:?}", document, errors);
                 let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
-                prop_assert!(document.pointer(parent).is_some(), "{} {:?}", document, faults);
+                prop_assert!(document.pointer(parent).is_some(), "{} {:?}", document, errors);
             }
             // An attribute has one place for its name and its value, so two things may be wrong there.
-            let mut places: Vec<_> = faults.iter().map(|fault| &fault.pointer).collect();
+            let mut places: Vec<_> = errors.iter().map(|violation| &violation.pointer).collect();
             places.retain(|place| !place.starts_with("/attributes/"));
             places.sort_unstable();
             prop_assert!(
                 places.windows(2).all(|pair| pair[0] != pair[1]),
                 "one thing told twice: {:?}",
-                faults
+                errors
             );
         }
     }
@@ -100,7 +100,7 @@ proptest! {
 
     #[test]
     fn an_accepted_product_keeps_every_limit(document in any_product()) {
-        if let Ok(new) = input::read(document, NewProduct::read) {
+        if let Ok(new) = validation::read(document, NewProduct::read) {
             let (details, written) = (&new.details, json!(new));
             prop_assert!((1..=200).contains(&details.name.chars().count()) && !details.name.trim().is_empty());
             prop_assert!(!details.name.chars().any(char::is_control));
@@ -119,9 +119,9 @@ proptest! {
         let mut fields: Vec<_> = document.as_object().unwrap().clone().into_iter().collect();
         fields.reverse();
         let backwards = Value::Object(fields.into_iter().collect());
-        let mut told = [document, backwards].map(|document| input::read(document, NewProduct::read));
-        for faults in told.iter_mut().filter_map(|told| told.as_mut().err()) {
-            faults.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+        let mut told = [document, backwards].map(|document| validation::read(document, NewProduct::read).map_err(|errors| errors.to_vec()));
+        for errors in told.iter_mut().filter_map(|told| told.as_mut().err()) {
+            errors.sort_by(|a, b| a.pointer.cmp(&b.pointer));
         }
         prop_assert_eq!(&told[0], &told[1]);
     }
@@ -129,19 +129,19 @@ proptest! {
     #[test]
     fn any_query_is_read_or_refused_by_name(query in prop::collection::btree_map("(category|status|min_price|max_price|in_stock|q|sort|\\PC{0,5})", "\\PC{0,6}|-?[0-9]{0,20}|true|price|newest|archived", 0..7)) {
         let parameters: Map<String, Value> = query.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-        match input::read_query(parameters.clone(), Listing::read) {
-            Ok(listing) => prop_assert_eq!(input::read_query(parameters, Listing::read), Ok(listing)),
-            Err(faults) => {
+        match validation::read_query(parameters.clone(), Listing::read) {
+            Ok(listing) => prop_assert_eq!(validation::read_query(parameters, Listing::read), Ok(listing)),
+            Err(errors) => {
                 let document = Value::Object(parameters);
-                prop_assert!(!faults.is_empty());
-                prop_assert!(faults.iter().all(|fault| document.pointer(&fault.pointer).is_some()), "{:?}", faults);
+                prop_assert!(!errors.is_empty());
+                prop_assert!(errors.iter().all(|violation| document.pointer(&violation.pointer).is_some()), "{:?}", errors);
             }
         }
     }
 
     #[test]
     fn a_number_of_a_query_is_what_was_written(number: i64) {
-        prop_assert_eq!(input::number(&number.to_string()), Ok(number));
+        prop_assert_eq!(validation::number(&number.to_string()), Ok(number));
     }
 
     #[test]

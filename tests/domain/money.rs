@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 use serde_json::json;
-use shared::domain::{input, money::Money};
+use shared::domain::{money::Money, validation};
 
 /// Currencies with every number of decimals that there is.
 const CURRENCIES: [(&str, usize); 12] = [
@@ -19,7 +19,7 @@ const CURRENCIES: [(&str, usize); 12] = [
 ];
 
 fn price(amount: i64, currency: &str) -> Option<Money> {
-    input::read(json!({"amount": amount, "currency": currency}), Money::read).ok()
+    validation::read(json!({"amount": amount, "currency": currency}), Money::read).ok()
 }
 
 fn any_currency() -> impl Strategy<Value = (&'static str, usize)> {
@@ -70,7 +70,7 @@ proptest! {
 
     #[test]
     fn i12_no_fraction_is_ever_taken_for_an_amount(amount: f64) {
-        let refused = input::read(json!({"amount": amount, "currency": "EUR"}), Money::read);
+        let refused = validation::read(json!({"amount": amount, "currency": "EUR"}), Money::read);
         prop_assert!(refused.is_err());
     }
 

@@ -3,18 +3,23 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::domain::{
-    cause::{By, Cause},
+    change::{ChangeContext, Initiator},
     id::Id,
-    input::{self, Fault, Invalid},
+    inventory::{ItemQuantity, StockChanges},
     money::Money,
     order::{
-        FulfilmentStatus, Line, Misfit, NewFulfilment, NewOrder, Order, OrderId, OrderStatus, PaymentStatus,
-        Pick, Refusal, StockChanges,
+        FulfilmentStatus, Line, NewFulfilment, NewOrder, Order, OrderError, OrderStatus, PaymentStatus,
+        PlaceOrderError,
     },
-    payment::{Capture, Intent, IntentState, NewPayment, NewRefund, RefundNews, RefundStatus, Status},
-    product::{self, NewProduct, Product},
+    order_id::OrderId,
+    payment::{
+        AttemptStatus, Capture, Intent, IntentState, NewPayment, NewRefund, RefundStatus, RefundUpdate,
+    },
+    product::{NewProduct, Product, ProductStatus},
     time::Timestamp,
+    validation::{self, FieldError, Violation},
 };
+use strum::VariantArray;
 
 /// Where each status may go: the table, once more and by hand.
 pub(crate) fn order_may_become(status: OrderStatus) -> &'static [OrderStatus] {
@@ -46,8 +51,8 @@ pub(crate) fn fulfilment_may_become(status: FulfilmentStatus) -> &'static [Fulfi
     }
 }
 
-pub(crate) fn status_may_become(status: Status) -> &'static [Status] {
-    use Status::{Authorized, Captured, Failed, Processing, RequiresAction, Voided};
+pub(crate) fn status_may_become(status: AttemptStatus) -> &'static [AttemptStatus] {
+    use AttemptStatus::{Authorized, Captured, Failed, Processing, RequiresAction, Voided};
     match status {
         Processing => &[RequiresAction, Authorized, Captured, Failed, Voided],
         RequiresAction => &[Processing, Authorized, Captured, Failed, Voided],
@@ -68,10 +73,10 @@ fn i10_the_tables_of_transitions_are_these_and_no_others() {
             assert_eq!(may_become(from, to), table(from).contains(&to), "{from:?} to {to:?}");
         }
     }
-    compare(&OrderStatus::ALL, OrderStatus::may_become, order_may_become);
-    compare(&PaymentStatus::ALL, PaymentStatus::may_become, payment_may_become);
-    compare(&FulfilmentStatus::ALL, FulfilmentStatus::may_become, fulfilment_may_become);
-    compare(&Status::ALL, Status::may_become, status_may_become);
+    compare(OrderStatus::VARIANTS, OrderStatus::may_become, order_may_become);
+    compare(PaymentStatus::VARIANTS, PaymentStatus::may_become, payment_may_become);
+    compare(FulfilmentStatus::VARIANTS, FulfilmentStatus::may_become, fulfilment_may_become);
+    compare(AttemptStatus::VARIANTS, AttemptStatus::may_become, status_may_become);
 }
 
 #[test]
@@ -79,14 +84,14 @@ fn i10_a_closed_order_refuses_everything_that_would_open_it() {
     let (mut order, _) =
         place(vec![json!({"product_id": id::<Product>(0), "quantity": 2})], &[product(0, 100, "EUR")])
             .unwrap();
-    order.begin_cancellation(&cause()).unwrap();
+    order.begin_cancellation(&context()).unwrap();
     assert_eq!(order.status, OrderStatus::Cancelled);
     let closed = order.clone();
-    assert_eq!(order.check_payable(cause().at), Err(Refusal::NotPayable));
-    assert_eq!(order.begin_cancellation(&cause()), Err(Refusal::NotCancellable));
-    assert_eq!(order.expire(&cause()), Err(Refusal::NotExpired));
-    assert_eq!(order.begin_refund(id(9), refund(&[], &[]), &cause()), Err(Refusal::NotRefundable));
-    assert_eq!(order.fulfil(id(9), fulfilment(&[]), &cause()), Err(Refusal::NotFulfillable));
+    assert_eq!(order.check_payable(context().at), Err(OrderError::NotPayable));
+    assert_eq!(order.begin_cancellation(&context()), Err(OrderError::NotCancellable));
+    assert_eq!(order.expire(&context()), Err(OrderError::NotExpired));
+    assert_eq!(order.begin_refund(id(9), refund(&[], &[]), &context()), Err(OrderError::NotRefundable));
+    assert_eq!(order.fulfil(id(9), fulfilment(&[]), &context()), Err(OrderError::NotFulfillable));
     assert_eq!(order, closed);
 }
 
@@ -94,20 +99,20 @@ fn i10_a_closed_order_refuses_everything_that_would_open_it() {
 fn a_refund_that_fails_late_ends_a_cancellation_which_can_be_begun_again() {
     let mut order = paid(&[2]);
     let part = NewRefund { amount: Some(50), ..refund(&[], &[]) };
-    order.begin_refund(id(9), part, &cause()).unwrap();
+    order.begin_refund(id(9), part, &context()).unwrap();
     accept(&mut order);
-    order.begin_cancellation(&cause()).unwrap();
-    let failed = RefundNews {
+    order.begin_cancellation(&context()).unwrap();
+    let failed = RefundUpdate {
         refund_id: Some(id(9)),
         provider_id: order.refunds[0].provider_id.clone().unwrap(),
         status: RefundStatus::Failed,
     };
-    order.learn_refund(&failed, &cause()).unwrap();
+    order.apply_refund_update(&failed, &context()).unwrap();
     accept(&mut order);
     assert_eq!((order.status, order.payment_status), (OrderStatus::Open, PaymentStatus::PartiallyRefunded));
 
     // Its refund is a new one: the provider takes the same id for the same refund.
-    order.begin_cancellation(&cause()).unwrap();
+    order.begin_cancellation(&context()).unwrap();
     assert_ne!(order.refunds[1].id, order.refunds[2].id);
     accept(&mut order);
     assert_eq!((order.status, order.payment_status), (OrderStatus::Cancelled, PaymentStatus::Refunded));
@@ -120,15 +125,17 @@ fn what_was_shipped_on_an_authorization_that_lapsed_can_be_paid_once_more_or_exp
         place(vec![json!({"product_id": id::<Product>(0), "quantity": 2})], &[product(0, 100, "EUR")])
             .unwrap();
     let new = NewPayment { payment_method: "pm_1".to_owned(), capture: Capture::Manual, return_url: None };
-    order.begin_payment(id(3), "pi_1".to_owned(), &new, &cause()).unwrap();
+    order.begin_payment(id(3), "pi_1".to_owned(), &new, &context()).unwrap();
     for state in [IntentState::Authorized, IntentState::Cancelled] {
-        order.learn(&Intent { id: "pi_1".to_owned(), state }, &cause()).unwrap();
+        order.apply_payment_update(&Intent { id: "pi_1".to_owned(), state }, &context()).unwrap();
         if order.payment_status == PaymentStatus::Authorized {
-            order.fulfil(id(9), fulfilment(&[Pick { product_id: id(0), quantity: 1 }]), &cause()).unwrap();
+            order
+                .fulfil(id(9), fulfilment(&[ItemQuantity { product_id: id(0), quantity: 1 }]), &context())
+                .unwrap();
         }
     }
-    order.check_payable(cause().at).unwrap();
-    let late = Cause { at: order.expires_at.unwrap(), ..cause() };
+    order.check_payable(context().at).unwrap();
+    let late = ChangeContext { at: order.expires_at.unwrap(), ..context() };
     let stocks = order.expire(&late).unwrap();
     assert_eq!(order.status, OrderStatus::Expired);
     assert_eq!(
@@ -167,8 +174,8 @@ proptest! {
                     prop_assert_eq!((change.on_hand, change.reserved, change.available), (0, quantity, -quantity));
                 }
             }
-            (Err(Misfit::Invalid(faults)), Err(_)) => {
-                prop_assert_eq!(faults.into_iter().map(|invalid| invalid.fault).collect::<Vec<_>>(), [Fault::TooLarge(i64::MAX)]);
+            (Err(PlaceOrderError::Invalid(errors)), Err(_)) => {
+                prop_assert_eq!(errors.into_iter().map(|invalid| invalid.violation).collect::<Vec<_>>(), [Violation::TooLarge(i64::MAX)]);
             }
             (placed, _) => prop_assert!(false, "{exact}: {placed:?}"),
         }
@@ -183,11 +190,11 @@ proptest! {
             "expected_total": {"amount": expected, "currency": currency},
         });
         let place = |body: Value| {
-            input::read(body, NewOrder::read).unwrap().place(OrderId::new(id(1), id(2)), &catalogue, &cause())
+            validation::read(body, NewOrder::read).unwrap().place(OrderId::new(id(1), id(2)), &catalogue, &context())
         };
         let total = price * quantity;
         prop_assert_eq!(place(body(total, "EUR")).unwrap().0.total.amount(), total);
-        let misfit = Misfit::Price(Money::new(total, catalogue[0].details.price.currency()));
+        let misfit = PlaceOrderError::PriceChanged(Money::new(total, catalogue[0].details.price.currency()));
         prop_assert_eq!(place(body(total, "USD")).unwrap_err(), misfit.clone());
         prop_assume!(expected != total);
         prop_assert_eq!(place(body(expected, "EUR")).unwrap_err(), misfit);
@@ -201,16 +208,16 @@ proptest! {
     ) {
         let mut catalogue: Vec<_> =
             (0..4).map(|n| product(n, 100, if n == foreign { "USD" } else { "EUR" })).collect();
-        catalogue.iter_mut().filter(|p| p.id == id(archived)).for_each(|p| p.status = product::Status::Archived);
+        catalogue.iter_mut().filter(|p| p.id == id(archived)).for_each(|p| p.status = ProductStatus::Archived);
         let body = items.iter().map(|n| json!({"product_id": id::<Product>(*n), "quantity": 1})).collect();
         let missing: Vec<_> = (0..items.len()).filter(|place| items[*place] == 4 || items[*place] == archived).collect();
         let mixed = items.iter().position(|n| (*n == foreign) != (items[0] == foreign));
-        let faults = match place(body, &catalogue) {
+        let errors = match place(body, &catalogue) {
             Ok(_) => Vec::new(),
-            Err(Misfit::Invalid(faults)) => faults,
+            Err(PlaceOrderError::Invalid(errors)) => errors.to_vec(),
             Err(misfit) => panic!("{misfit:?}"),
         };
-        let places: Vec<_> = faults.iter().map(|invalid| (invalid.pointer.clone(), invalid.fault.code())).collect();
+        let places: Vec<_> = errors.iter().map(|invalid| (invalid.pointer.clone(), invalid.violation.code())).collect();
         let named = |place: usize, code| (format!("/items/{place}/product_id"), code);
         let expected: Vec<_> = if missing.is_empty() {
             mixed.map(|place| named(place, "mixed_currencies")).into_iter().collect()
@@ -236,11 +243,11 @@ proptest! {
                 line.is_some_and(|line| wanted <= known(line))
             });
             let done = if is_shipment {
-                order.fulfil(id(50), fulfilment(&picks), &cause()).map(|stocks| (stocks, -1))
+                order.fulfil(id(50), fulfilment(&picks), &context()).map(|stocks| (stocks, -1))
             } else {
                 let new = NewRefund { amount: Some(1), ..refund(&picks, &[]) };
                 let refund_id = id(100 + order.refunds.len() as u128);
-                order.begin_refund(refund_id, new, &cause()).map(|()| {
+                order.begin_refund(refund_id, new, &context()).map(|()| {
                     let accepted = accept(&mut order);
                     (accepted, 1)
                 })
@@ -252,15 +259,15 @@ proptest! {
                     prop_assert_eq!(stocks.iter().map(|change| change.on_hand).sum::<i64>(), sign * moved);
                     on_hand += sign * moved;
                 }
-                Err(Refusal::Invalid(faults)) => {
+                Err(OrderError::Invalid(errors)) => {
                     prop_assert!(!fits);
                     let list = if is_shipment { "/lines/" } else { "/restock/" };
-                    let by_place = |invalid: &Invalid| invalid.pointer.starts_with(list);
-                    prop_assert!(faults.iter().all(by_place), "{faults:?}");
+                    let by_place = |invalid: &FieldError| invalid.pointer.starts_with(list);
+                    prop_assert!(errors.iter().all(by_place), "{errors:?}");
                     prop_assert_eq!(&order, &before);
                 }
                 // All of it is shipped, or all the money is back.
-                Err(Refusal::NotFulfillable) => prop_assert!(before.lines.iter().all(|line| line.open() == 0)),
+                Err(OrderError::NotFulfillable) => prop_assert!(before.lines.iter().all(|line| line.open() == 0)),
                 Err(refusal) => prop_assert!(before.payments[0].captured == before.payments[0].refunded, "{refusal:?}"),
             }
             let gone: i64 = order.lines.iter().map(|line| line.fulfilled - line.restocked).sum();
@@ -275,8 +282,8 @@ fn any_price() -> impl Strategy<Value = i64> {
 }
 
 /// Pieces of products that the order has, or has not.
-fn any_picks() -> impl Strategy<Value = Vec<Pick>> {
-    let pick = (0_u128..4, 1_i64..4).prop_map(|(n, quantity)| Pick { product_id: id(n), quantity });
+fn any_picks() -> impl Strategy<Value = Vec<ItemQuantity>> {
+    let pick = (0_u128..4, 1_i64..4).prop_map(|(n, quantity)| ItemQuantity { product_id: id(n), quantity });
     prop::collection::vec(pick, 1..4)
 }
 
@@ -284,9 +291,9 @@ fn id<T: shared::domain::id::Entity>(n: u128) -> Id<T> {
     Id::new(Timestamp::from_millis(1_700_000_000_000), n)
 }
 
-fn cause() -> Cause {
+fn context() -> ChangeContext {
     let at = Timestamp::from_millis(1_700_000_000_000);
-    Cause { by: By::Schedule, at, request_id: String::new(), trace_id: None }
+    ChangeContext { initiator: Initiator::Schedule, at, request_id: String::new(), trace_id: None }
 }
 
 fn address() -> Value {
@@ -301,15 +308,15 @@ fn product(n: u128, price: i64, currency: &str) -> Product {
         "category": "things",
         "price": {"amount": 1, "currency": currency},
     });
-    let mut product = input::read(new, NewProduct::read).unwrap().product(id(n), cause().at);
+    let mut product = validation::read(new, NewProduct::read).unwrap().product(id(n), context().at);
     product.details.price = Money::new(price, product.details.price.currency());
     product
 }
 
-fn place(items: Vec<Value>, catalogue: &[Product]) -> Result<(Order, StockChanges), Misfit> {
+fn place(items: Vec<Value>, catalogue: &[Product]) -> Result<(Order, StockChanges), PlaceOrderError> {
     let new = json!({"items": items, "shipping_address": address()});
-    let new = input::read(new, NewOrder::read).unwrap();
-    new.place(OrderId::new(id(1), id(2)), catalogue, &cause())
+    let new = validation::read(new, NewOrder::read).unwrap();
+    new.place(OrderId::new(id(1), id(2)), catalogue, &context())
 }
 
 /// An order of so many pieces of each of the first products, paid.
@@ -319,19 +326,19 @@ fn paid(quantities: &[i64]) -> Order {
     let items = items.map(|(product, quantity)| json!({"product_id": product.id, "quantity": quantity}));
     let (mut order, _) = place(items.collect(), &catalogue).unwrap();
     let new = NewPayment { payment_method: "pm_1".to_owned(), capture: Capture::Automatic, return_url: None };
-    order.begin_payment(id(3), "pi_1".to_owned(), &new, &cause()).unwrap();
+    order.begin_payment(id(3), "pi_1".to_owned(), &new, &context()).unwrap();
     let state = IntentState::Captured(order.total.amount());
-    order.learn(&Intent { id: "pi_1".to_owned(), state }, &cause()).unwrap();
+    order.apply_payment_update(&Intent { id: "pi_1".to_owned(), state }, &context()).unwrap();
     order
 }
 
-fn refund(restock: &[Pick], release: &[Pick]) -> NewRefund {
+fn refund(restock: &[ItemQuantity], release: &[ItemQuantity]) -> NewRefund {
     NewRefund { amount: None, reason: None, restock: restock.to_vec(), release: release.to_vec() }
 }
 
-fn fulfilment(picks: &[Pick]) -> NewFulfilment {
+fn fulfilment(picks: &[ItemQuantity]) -> NewFulfilment {
     let body = if picks.is_empty() { json!({}) } else { json!({"lines": picks}) };
-    input::read(body, NewFulfilment::read).unwrap()
+    validation::read(body, NewFulfilment::read).unwrap()
 }
 
 /// The provider accepts the refund that was begun.
@@ -339,6 +346,9 @@ fn accept(order: &mut Order) -> StockChanges {
     let refund = order.refunds.last().unwrap();
     let (refund_id, provider_id) = (Some(refund.id), format!("re_{}", refund.id));
     order
-        .learn_refund(&RefundNews { refund_id, provider_id, status: RefundStatus::Succeeded }, &cause())
+        .apply_refund_update(
+            &RefundUpdate { refund_id, provider_id, status: RefundStatus::Succeeded },
+            &context(),
+        )
         .unwrap()
 }

@@ -4,10 +4,10 @@ use local::blocklist;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::json;
 use shared::{
-    domain::input::Fault,
+    domain::validation::Violation,
     error::Error,
     password::{
-        NewPassword, Password, PasswordHash, Verdict,
+        NewPassword, Password, PasswordCheck, PasswordHash,
         blocklist::{BUCKETS, Blocklist, Fingerprint, Use},
     },
 };
@@ -19,8 +19,8 @@ fn good() -> Password {
 }
 
 /// The code of the fault that a new password has.
-fn fault(password: &str, about: &[&str]) -> Option<&'static str> {
-    NewPassword::parse(password, about).err().map(Fault::code)
+fn violation(password: &str, about: &[&str]) -> Option<&'static str> {
+    NewPassword::parse(password, about).err().map(Violation::code)
 }
 
 #[test]
@@ -28,17 +28,17 @@ fn lengths_are_counted_in_characters() {
     let alphabet: String = ('а'..='я').cycle().step_by(7).take(200).collect();
     let first = |count| alphabet.chars().take(count).collect::<String>();
 
-    assert_eq!(NewPassword::parse(&first(14), &[]), Err(Fault::TooShort(15)));
-    assert_eq!(fault(&first(15), &[]), None, "30 bytes, but 15 characters");
-    assert_eq!(NewPassword::parse("🦀🐙🦑🦐🦞🐠🐟", &[]), Err(Fault::TooShort(15)));
+    assert_eq!(NewPassword::parse(&first(14), &[]), Err(Violation::TooShort(15)));
+    assert_eq!(violation(&first(15), &[]), None, "30 bytes, but 15 characters");
+    assert_eq!(NewPassword::parse("🦀🐙🦑🦐🦞🐠🐟", &[]), Err(Violation::TooShort(15)));
     let good = |count| GOOD.chars().chain(alphabet.chars()).take(count).collect::<String>();
-    assert_eq!(fault(&good(128), &[]), None);
-    assert_eq!(NewPassword::parse(&good(129), &[]), Err(Fault::TooLong(128)));
+    assert_eq!(violation(&good(128), &[]), None);
+    assert_eq!(NewPassword::parse(&good(129), &[]), Err(Violation::TooLong(128)));
 
-    assert_eq!(Password::parse(""), Err(Fault::TooShort(1)));
+    assert_eq!(Password::parse(""), Err(Violation::TooShort(1)));
     assert!(Password::parse("x").is_ok(), "whatever may be somebody's password can be checked");
     assert!(Password::parse(&good(128)).is_ok());
-    assert_eq!(Password::parse(&good(129)), Err(Fault::TooLong(128)));
+    assert_eq!(Password::parse(&good(129)), Err(Violation::TooLong(128)));
 }
 
 #[test]
@@ -53,10 +53,10 @@ fn two_spellings_are_one_password() {
         assert_ne!(one, other);
         assert_eq!(Password::parse(one), Password::parse(other));
         let hash = PasswordHash::of(&NewPassword::parse(one, &[]).unwrap()).unwrap();
-        assert_eq!(hash.verify(&Password::parse(other).unwrap()).unwrap(), Verdict::Right, "{one}");
+        assert_eq!(hash.verify(&Password::parse(other).unwrap()).unwrap(), PasswordCheck::Right, "{one}");
     }
     // As short in one spelling as in the other.
-    assert_eq!(fault("e\u{301}à è ù ê û é à", &[]), Some("too_short"));
+    assert_eq!(violation("e\u{301}à è ù ê û é à", &[]), Some("too_short"));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn repetitions_and_runs_are_refused() {
         "147258369147258",
         "q.w.e.r.t.y.u.i.o.p",
     ] {
-        assert_eq!(fault(password, &[]), Some("repetitive_password"), "{password}");
+        assert_eq!(violation(password, &[]), Some("repetitive_password"), "{password}");
     }
 }
 
@@ -161,7 +161,7 @@ fn what_attackers_try_first_is_refused() {
         "dragonmonkeyshadow",
         "monkeydragon123456",
     ] {
-        assert_eq!(fault(password, &[]), Some("common_password"), "{password}");
+        assert_eq!(violation(password, &[]), Some("common_password"), "{password}");
     }
 }
 
@@ -182,21 +182,21 @@ fn what_everybody_knows_of_somebody_is_refused() {
         "zorbina@lambda.shop",
         "Lambda Shop 12345",
     ] {
-        assert_eq!(fault(password, &about), Some("personal_password"), "{password}");
+        assert_eq!(violation(password, &about), Some("personal_password"), "{password}");
     }
     assert_eq!(
-        fault("my-Lambda-Shop-1", &[]),
+        violation("my-Lambda-Shop-1", &[]),
         Some("personal_password"),
         "the shop's name is nobody's secret"
     );
     let somebody_elses = NewPassword::parse("zorbina.quillfeather", &[]).unwrap();
     // Of a short name, too, the address as a whole is known.
     for password in ["jo@example.org Jo Jo", "jo@example.org!", "joexampleorg 12345"] {
-        assert_eq!(fault(password, &["jo@example.org", "Jo"]), Some("personal_password"), "{password}");
+        assert_eq!(violation(password, &["jo@example.org", "Jo"]), Some("personal_password"), "{password}");
     }
-    assert_eq!(somebody_elses.clone().unlike(&about), Err(Fault::PersonalPassword));
+    assert_eq!(somebody_elses.clone().unlike(&about), Err(Violation::PersonalPassword));
     assert!(somebody_elses.unlike(&["somebody@example.org", "Some Body", ""]).is_ok());
-    assert_eq!(fault("zorbina hums while violet tractors rust", &about), None, "a name in a long phrase");
+    assert_eq!(violation("zorbina hums while violet tractors rust", &about), None, "a name in a long phrase");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn good_passwords_may_be_set() {
         "550e8400-e29b-41d4-a716-446655440000",
         "\u{7}tab\tand\nnew\u{0}lines too",
     ] {
-        assert_eq!(fault(password, &["anna@example.com", "Anna Lind"]), None, "{password}");
+        assert_eq!(violation(password, &["anna@example.com", "Anna Lind"]), None, "{password}");
     }
 }
 
@@ -252,7 +252,8 @@ fn generated(count: usize) -> Vec<String> {
 #[test]
 fn one_random_password_in_ten_thousand_is_refused_at_most() {
     let passwords = generated(1_250);
-    let refused: Vec<&String> = passwords.iter().filter(|password| fault(password, &[]).is_some()).collect();
+    let refused: Vec<&String> =
+        passwords.iter().filter(|password| violation(password, &[]).is_some()).collect();
     assert!(refused.len() * 10_000 <= passwords.len(), "{refused:?} of {}", passwords.len());
 }
 
@@ -263,9 +264,9 @@ fn a_password_is_verified_by_its_hash() {
 
     assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
     assert_eq!(serde_json::from_value::<PasswordHash>(json!(text)).unwrap(), hash);
-    assert_eq!(hash.verify(&good()).unwrap(), Verdict::Right);
+    assert_eq!(hash.verify(&good()).unwrap(), PasswordCheck::Right);
     for wrong in ["violet tractor humming sauceR", "violet tractor humming", &format!("{GOOD} ")] {
-        assert_eq!(hash.verify(&Password::parse(wrong).unwrap()).unwrap(), Verdict::Wrong);
+        assert_eq!(hash.verify(&Password::parse(wrong).unwrap()).unwrap(), PasswordCheck::Wrong);
     }
     assert_ne!(PasswordHash::of(&good()).unwrap(), hash, "each has a salt of its own");
 }
@@ -280,7 +281,7 @@ fn a_log_in_without_an_account_is_as_much_work() {
     let nobody = PasswordHash::of_nobody();
 
     assert_eq!(form(&nobody), form(&PasswordHash::of(&good()).unwrap()));
-    assert_eq!(nobody.verify(&good()).unwrap(), Verdict::Wrong);
+    assert_eq!(nobody.verify(&good()).unwrap(), PasswordCheck::Wrong);
 }
 
 fn stored(hash: &str) -> PasswordHash {
@@ -303,13 +304,17 @@ const OUTDATED: [&str; 9] = [
 #[test]
 fn hashes_of_other_days_are_verified_and_known_as_such() {
     for hash in OUTDATED {
-        assert_eq!(stored(hash).verify(&good()).unwrap(), Verdict::RightButOutdated, "{hash}");
+        assert_eq!(stored(hash).verify(&good()).unwrap(), PasswordCheck::RightButOutdated, "{hash}");
         let wrong = Password::parse("another password").unwrap();
-        assert_eq!(stored(hash).verify(&wrong).unwrap(), Verdict::Wrong, "{hash}");
+        assert_eq!(stored(hash).verify(&wrong).unwrap(), PasswordCheck::Wrong, "{hash}");
     }
     let today =
         "$argon2id$v=19$m=19456,t=2,p=1$c2l4dGVlbiBzYWx0eSBieQ$miWB1vCkNZ+S/5Iio6c+zWDOwGcPZpp7t/XgCpqcw38";
-    assert_eq!(stored(today).verify(&good()).unwrap(), Verdict::Right, "the reference implementation's, too");
+    assert_eq!(
+        stored(today).verify(&good()).unwrap(),
+        PasswordCheck::Right,
+        "the reference implementation's, too"
+    );
 }
 
 #[test]
@@ -366,8 +371,8 @@ proptest! {
         let about = about.each_ref().map(String::as_str);
         match (NewPassword::parse(&text, &about), Password::parse(&text)) {
             (Ok(new), checked) => prop_assert_eq!(Ok(&*new), checked.as_ref()),
-            (Err(Fault::TooLong(_)), checked) => prop_assert_eq!(checked, Err(Fault::TooLong(128))),
-            (Err(Fault::TooShort(_)), _) => prop_assert!(text.chars().count() < 100),
+            (Err(Violation::TooLong(_)), checked) => prop_assert_eq!(checked, Err(Violation::TooLong(128))),
+            (Err(Violation::TooShort(_)), _) => prop_assert!(text.chars().count() < 100),
             (Err(_), checked) => prop_assert!(checked.is_ok()),
         }
     }
@@ -385,7 +390,7 @@ proptest! {
         // Parameters may be left out where they are the usual ones.
         let whole = damaged.ends_with(salt_and_hash);
         match stored(&damaged).verify(&good()) {
-            Ok(Verdict::Wrong) | Err(Error::Internal(_)) => {}
+            Ok(PasswordCheck::Wrong) | Err(Error::Internal(_)) => {}
             verdict => prop_assert!(whole, "{damaged}: {verdict:?}"),
         }
     }

@@ -12,19 +12,21 @@ use std::{collections::BTreeSet, env, thread};
 use local::dice::Dice;
 use serde_json::json;
 use shared::domain::{
-    cause::{By, Cause},
+    change::{ChangeContext, Initiator},
     id::Id,
-    input,
+    inventory::{ItemQuantity, StockChanges},
     money::Money,
     order::{
-        Kind, Line, NewFulfilment, NewOrder, Order, OrderId, OrderStatus, PaymentStatus, Pick, Queue,
-        Refusal, Step, StockChanges,
+        DueQueue, Line, NewFulfilment, NewOrder, Order, OrderError, OrderStatus, PaymentStatus, ProviderStep,
+        TimelineEventType,
     },
+    order_id::OrderId,
     payment::{
-        Capture, Intent, IntentState, NewCapture, NewPayment, NewRefund, Refund, RefundNews, RefundStatus,
+        Capture, Intent, IntentState, NewCapture, NewPayment, NewRefund, Refund, RefundStatus, RefundUpdate,
     },
     product::{NewProduct, Product},
     time::Timestamp,
+    validation,
 };
 
 use crate::orders::{fulfilment_may_become, order_may_become, payment_may_become, status_may_become};
@@ -53,7 +55,7 @@ fn simulation_i01_i02_i07_i08_i09_i10_i11() {
         Shop::open(seed, false).live(&mut seen);
     }
     // What never happens is not tested.
-    let unseen: Vec<_> = KINDS.into_iter().filter(|kind| !seen.contains(kind.as_str())).collect();
+    let unseen: Vec<_> = KINDS.into_iter().filter(|kind| !seen.contains(kind.into_str())).collect();
     assert!(shops < SHOPS || unseen.is_empty(), "in {shops} shops from seed {first} on, never {unseen:?}");
 }
 
@@ -69,27 +71,27 @@ impl Drop for Replay {
 }
 
 /// All that a timeline may tell.
-const KINDS: [Kind; 20] = [
-    Kind::Created,
-    Kind::PaymentStarted,
-    Kind::PaymentActionRequired,
-    Kind::PaymentFailed,
-    Kind::PaymentVoided,
-    Kind::Authorized,
-    Kind::CaptureStarted,
-    Kind::Paid,
-    Kind::CancellationStarted,
-    Kind::Cancelled,
-    Kind::Expired,
-    Kind::RefundStarted,
-    Kind::Refunded,
-    Kind::RefundFailed,
-    Kind::Fulfilled,
-    Kind::Completed,
-    Kind::Disputed,
-    Kind::DisputeWon,
-    Kind::DisputeLost,
-    Kind::Erased,
+const KINDS: [TimelineEventType; 20] = [
+    TimelineEventType::Created,
+    TimelineEventType::PaymentStarted,
+    TimelineEventType::PaymentActionRequired,
+    TimelineEventType::PaymentFailed,
+    TimelineEventType::PaymentVoided,
+    TimelineEventType::Authorized,
+    TimelineEventType::CaptureStarted,
+    TimelineEventType::Paid,
+    TimelineEventType::CancellationStarted,
+    TimelineEventType::Cancelled,
+    TimelineEventType::Expired,
+    TimelineEventType::RefundStarted,
+    TimelineEventType::Refunded,
+    TimelineEventType::RefundFailed,
+    TimelineEventType::Fulfilled,
+    TimelineEventType::Completed,
+    TimelineEventType::Disputed,
+    TimelineEventType::DisputeWon,
+    TimelineEventType::DisputeLost,
+    TimelineEventType::Erased,
 ];
 
 /// What is on its way, within the shop or between it and its provider.
@@ -100,7 +102,7 @@ enum Message {
     /// To the provider: to charge.
     Confirm { order: usize, intent: String, card: Card },
     /// To the provider: whatever is to be done next.
-    Ask(usize, Box<Step>),
+    Ask(usize, Box<ProviderStep>),
     /// From the provider: that a refund will not be.
     Refused(usize, Id<Refund>),
     /// From the provider: how something stood once.
@@ -110,7 +112,7 @@ enum Message {
 impl Message {
     /// Whether the provider tells it until it is heard, since nobody would ask.
     fn is_repeated(&self) -> bool {
-        let failed = |news: &RefundNews| news.status == RefundStatus::Failed;
+        let failed = |news: &RefundUpdate| news.status == RefundStatus::Failed;
         matches!(self, Self::News(News::Dispute(..)))
             || matches!(self, Self::News(News::Refund(_, news)) if failed(news))
     }
@@ -161,7 +163,7 @@ impl Shop {
         }
         self.come_to_rest();
         let entries = self.orders.iter().flat_map(|stored| &stored.order.timeline);
-        seen.extend(entries.map(|entry| entry.r#type.as_str()));
+        seen.extend(entries.map(|entry| entry.r#type.into_str()));
     }
 
     fn step(&mut self) {
@@ -218,11 +220,12 @@ impl Shop {
             items.push(json!({"product_id": product.id, "quantity": self.dice.below(4) + 1}));
         }
         let address = json!({"name": "A", "line1": "B", "city": "C", "postal_code": "1", "country": "DE"});
-        let new = input::read(json!({"items": items, "shipping_address": address}), NewOrder::read);
+        let new = validation::read(json!({"items": items, "shipping_address": address}), NewOrder::read);
         let id = OrderId::new(self.id(), self.id());
-        let placed = new.expect("a valid cart").place(id, &self.catalogue, &self.cause(By::Schedule));
+        let placed =
+            new.expect("a valid cart").place(id, &self.catalogue, &self.context(Initiator::Schedule));
         let (order, stocks) = placed.expect("products on sale, in one currency");
-        let lacks = |change: &&shared::domain::order::StockChange| {
+        let lacks = |change: &&shared::domain::inventory::StockChange| {
             let place = self.catalogue.iter().position(|product| product.id == change.product_id);
             self.stocks[place.expect("a product")].available + change.available < 0
         };
@@ -258,8 +261,8 @@ impl Shop {
 
     fn capture(&mut self, place: usize) {
         let amount = self.some_of(self.orders[place].order.total.amount());
-        let begin = |order: &mut Order, cause: &Cause| {
-            order.begin_capture(&NewCapture { amount }, cause).map(|_| StockChanges::default())
+        let begin = |order: &mut Order, context: &ChangeContext| {
+            order.begin_capture(&NewCapture { amount }, context).map(|_| StockChanges::default())
         };
         if self.change(place, "capture", begin) {
             self.ask_next(place);
@@ -271,8 +274,8 @@ impl Shop {
         let restock = self.picks(place, |line| line.fulfilled - line.restocked);
         let release = self.picks(place, Line::open);
         let (id, new) = (self.id(), NewRefund { amount, reason: None, restock, release });
-        let begin = |order: &mut Order, cause: &Cause| {
-            order.begin_refund(id, new, cause).map(|()| StockChanges::default())
+        let begin = |order: &mut Order, context: &ChangeContext| {
+            order.begin_refund(id, new, context).map(|()| StockChanges::default())
         };
         if self.change(place, "refund", begin) {
             self.ask_next(place);
@@ -282,9 +285,9 @@ impl Shop {
     fn fulfil(&mut self, place: usize) {
         let lines = self.picks(place, Line::open);
         let body = if lines.is_empty() { json!({}) } else { json!({"lines": lines}) };
-        let new = input::read(body, NewFulfilment::read).expect("a valid fulfilment");
+        let new = validation::read(body, NewFulfilment::read).expect("a valid fulfilment");
         let id = self.id();
-        self.change(place, "fulfil", |order, cause| order.fulfil(id, new, cause));
+        self.change(place, "fulfil", |order, context| order.fulfil(id, new, context));
     }
 
     /// As the schedule does: what may still be paid is called off first.
@@ -294,14 +297,15 @@ impl Shop {
         if !self.change(place, "expire", Order::expire) && is_over {
             let order = &self.orders[place].order;
             let live = order.payments.iter().find(|payment| payment.status.is_live()).cloned();
-            self.messages.extend(live.map(|payment| Message::Ask(place, Box::new(Step::Cancel(payment)))));
+            self.messages
+                .extend(live.map(|payment| Message::Ask(place, Box::new(ProviderStep::Cancel(payment)))));
         }
     }
 
     fn erase(&mut self, place: usize) {
         if self.orders[place].order.status != OrderStatus::Open {
-            self.change(place, "erase", |order, cause| {
-                order.erase(cause);
+            self.change(place, "erase", |order, context| {
+                order.erase(context);
                 Ok(StockChanges::default())
             });
         }
@@ -312,9 +316,10 @@ impl Shop {
         for place in 0..self.orders.len() {
             let order = &self.orders[place].order;
             match order.due() {
-                Some((Queue::Expiry, at)) if at.as_millis() <= self.now => self.expire(place),
-                Some((Queue::Doubt, at)) if at.as_millis() <= self.now => {
-                    self.messages.extend(order.late_step().map(|step| Message::Ask(place, Box::new(step))));
+                Some((DueQueue::Expiry, at)) if at.as_millis() <= self.now => self.expire(place),
+                Some((DueQueue::InDoubt, at)) if at.as_millis() <= self.now => {
+                    self.messages
+                        .extend(order.background_step().map(|step| Message::Ask(place, Box::new(step))));
                 }
                 _ => {}
             }
@@ -336,8 +341,8 @@ impl Shop {
                 let (id, name) = (self.id(), "pm_card".to_owned());
                 let new = NewPayment { payment_method: name, capture, return_url: None };
                 let provider_id = intent.clone();
-                let begin = |stored: &mut Order, cause: &Cause| {
-                    stored.begin_payment(id, provider_id, &new, cause).map(|()| StockChanges::default())
+                let begin = |stored: &mut Order, context: &ChangeContext| {
+                    stored.begin_payment(id, provider_id, &new, context).map(|()| StockChanges::default())
                 };
                 if self.change(order, "pay", begin) {
                     self.messages.push(Message::Confirm { order, intent, card });
@@ -349,24 +354,26 @@ impl Shop {
             }
             Message::Ask(order, step) => self.ask(order, *step),
             Message::Refused(order, id) => {
-                self.change(order, "refuse", |order, cause| {
-                    order.refuse_refund(id, cause);
+                self.change(order, "refuse", |order, context| {
+                    order.refuse_refund(id, context);
                     Ok(StockChanges::default())
                 });
             }
             Message::News(News::Payment(order, intent)) => {
                 let version = self.orders[order].version;
-                self.change(order, "learn", |order, cause| order.learn(&intent, cause));
+                self.change(order, "learn", |order, context| order.apply_payment_update(&intent, context));
                 if self.orders[order].version != version {
                     self.ask_next(order);
                 }
             }
             Message::News(News::Refund(order, news)) => {
-                self.change(order, "learn of a refund", |order, cause| order.learn_refund(&news, cause));
+                self.change(order, "learn of a refund", |order, context| {
+                    order.apply_refund_update(&news, context)
+                });
             }
             Message::News(News::Dispute(order, news)) => {
-                self.change(order, "learn of a dispute", |order, cause| {
-                    order.learn_dispute(news, cause);
+                self.change(order, "learn of a dispute", |order, context| {
+                    order.apply_dispute_update(news, context);
                     Ok(StockChanges::default())
                 });
             }
@@ -374,21 +381,23 @@ impl Shop {
     }
 
     /// What the provider says when it is asked for that.
-    fn ask(&mut self, order: usize, step: Step) {
+    fn ask(&mut self, order: usize, step: ProviderStep) {
         let answers = match step {
-            Step::Refund(refund, payment) => match self.provider.refund(&refund, &payment, &mut self.dice) {
-                Some(news) => vec![Message::News(News::Refund(order, news))],
-                None => vec![Message::Refused(order, refund.id)],
-            },
-            Step::Capture(payment, amount) => {
+            ProviderStep::Refund(refund, payment) => {
+                match self.provider.refund(&refund, &payment, &mut self.dice) {
+                    Some(news) => vec![Message::News(News::Refund(order, news))],
+                    None => vec![Message::Refused(order, refund.id)],
+                }
+            }
+            ProviderStep::Capture(payment, amount) => {
                 let answer = self.provider.capture(&payment.provider_id, amount);
                 vec![Message::News(News::Payment(order, answer))]
             }
-            Step::Cancel(payment) => {
+            ProviderStep::Cancel(payment) => {
                 let answer = self.provider.cancel(&payment.provider_id);
                 vec![Message::News(News::Payment(order, answer))]
             }
-            Step::Settle(payment) => {
+            ProviderStep::ResolvePayment(payment) => {
                 let id = &payment.provider_id;
                 let answer = match self.provider.read(id) {
                     Intent { state: IntentState::Unconfirmed, .. } => self.provider.cancel(id),
@@ -396,7 +405,7 @@ impl Shop {
                 };
                 vec![Message::News(News::Payment(order, answer))]
             }
-            Step::Follow(_, payment) => {
+            ProviderStep::ResolveRefund(_, payment) => {
                 let all = self.provider.refunds_of(&payment).into_iter();
                 all.map(|news| Message::News(News::Refund(order, news))).collect()
             }
@@ -409,13 +418,14 @@ impl Shop {
         &mut self,
         place: usize,
         what: &str,
-        change: impl FnOnce(&mut Order, &Cause) -> Result<StockChanges, Refusal>,
+        change: impl FnOnce(&mut Order, &ChangeContext) -> Result<StockChanges, OrderError>,
     ) -> bool {
         let mut after = self.orders[place].order.clone();
-        let cause = self.cause(if what.starts_with("learn") { By::Provider } else { By::Schedule });
-        let stocks = match change(&mut after, &cause) {
+        let context =
+            self.context(if what.starts_with("learn") { Initiator::Provider } else { Initiator::Schedule });
+        let stocks = match change(&mut after, &context) {
             Ok(stocks) => stocks,
-            Err(Refusal::Illegal(why)) => panic!("{what} is illegal ({why}) for {after:#?}"),
+            Err(OrderError::Illegal(why)) => panic!("{what} is illegal ({why}) for {after:#?}"),
             Err(refusal) => {
                 self.tell(|| format!("{what} {place}: {refusal:?}"));
                 return false;
@@ -556,13 +566,13 @@ impl Shop {
         };
         assert!(expected.contains(&order.payment_status), "{expected:?} in {order:#?}");
         let has = |kind| order.timeline.iter().any(|entry| entry.r#type == kind);
-        let given_up = has(Kind::RefundFailed);
+        let given_up = has(TimelineEventType::RefundFailed);
         match order.status {
             OrderStatus::Expired => {
                 assert!(captured == refunded || given_up, "I11: paid, and expired: {order:#?}")
             }
             // Where nobody cancelled, the staff has released all of it and chosen what goes back.
-            OrderStatus::Cancelled if has(Kind::CancellationStarted) => {
+            OrderStatus::Cancelled if has(TimelineEventType::CancellationStarted) => {
                 assert!(captured == refunded || given_up, "I8: money is kept: {order:#?}");
             }
             OrderStatus::Completed => assert!(captured > 0, "I8: shipped for nothing: {order:#?}"),
@@ -576,22 +586,22 @@ impl Shop {
 
     /// Whether the shop can still do something with it.
     fn can_go_on(&self, order: &Order) -> bool {
-        let (cause, id) = (self.cause(By::Schedule), Timestamp::from_millis(self.now));
+        let (context, id) = (self.context(Initiator::Schedule), Timestamp::from_millis(self.now));
         let refund = NewRefund { amount: None, reason: None, restock: Vec::new(), release: Vec::new() };
-        let fulfilment = input::read(json!({}), NewFulfilment::read).expect("a valid fulfilment");
-        order.clone().begin_cancellation(&cause).is_ok()
-            || order.clone().begin_refund(Id::new(id, 0), refund, &cause).is_ok()
-            || order.clone().fulfil(Id::new(id, 0), fulfilment, &cause).is_ok()
+        let fulfilment = validation::read(json!({}), NewFulfilment::read).expect("a valid fulfilment");
+        order.clone().begin_cancellation(&context).is_ok()
+            || order.clone().begin_refund(Id::new(id, 0), refund, &context).is_ok()
+            || order.clone().fulfil(Id::new(id, 0), fulfilment, &context).is_ok()
     }
 
     /// Some pieces of some lines, most often as many as there are.
-    fn picks(&mut self, place: usize, most: impl Fn(&Line) -> i64) -> Vec<Pick> {
+    fn picks(&mut self, place: usize, most: impl Fn(&Line) -> i64) -> Vec<ItemQuantity> {
         let mut picks = Vec::new();
         for line in &self.orders[place].order.lines {
             let most = usize::try_from(most(line)).unwrap_or_default();
             if self.dice.chance(40) && (most > 0 || self.dice.chance(10)) {
                 let quantity = 1 + self.dice.below(most) as i64;
-                picks.push(Pick { product_id: line.product_id, quantity });
+                picks.push(ItemQuantity { product_id: line.product_id, quantity });
             }
         }
         picks
@@ -608,8 +618,13 @@ impl Shop {
         Id::new(Timestamp::from_millis(self.now), self.dice.roll().into())
     }
 
-    fn cause(&self, by: By) -> Cause {
-        Cause { by, at: Timestamp::from_millis(self.now), request_id: String::new(), trace_id: None }
+    fn context(&self, initiator: Initiator) -> ChangeContext {
+        ChangeContext {
+            initiator,
+            at: Timestamp::from_millis(self.now),
+            request_id: String::new(),
+            trace_id: None,
+        }
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {
@@ -661,7 +676,7 @@ fn product(place: usize, dice: &mut Dice, now: i64) -> Product {
         "category": "things",
         "price": {"amount": price, "currency": "EUR"},
     });
-    let new = input::read(new, NewProduct::read).expect("a valid product");
+    let new = validation::read(new, NewProduct::read).expect("a valid product");
     let at = Timestamp::from_millis(now);
     new.product(Id::new(at, dice.roll().into()), at)
 }

@@ -6,30 +6,28 @@ use serde::Serialize;
 use shared::{
     domain::{
         id::Id,
-        inventory::Availability,
         money::Money,
-        product::{Category, Product, Sku, Status},
+        product::{Availability, Category, Product, ProductStatus, Sku},
         time::Timestamp,
     },
     error::Error,
-    http::{self, Answer, Request, Version},
+    http::{self, Request, Response, Version},
     store::products::Products,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve("products-get", async |store| Ok(store.products()?.connected().await), get).await
+fn main() -> ExitCode {
+    http::serve("products-get", async |store| Ok(store.products()?.connected().await), get)
 }
 
-async fn get(products: &Products, request: Request) -> Result<Answer, Error> {
+async fn get(products: &Products, request: Request) -> Result<Response, Error> {
     let id = request.path_id("product_id")?;
 
     // Whoever has a token may have written a moment ago, and wants to see it.
     let entry = products.get(id, request.has_token()).await?;
 
     let answer = match request.version() {
-        Version(1) => Answer::ok(&entry.product)?,
-        _ => Answer::ok(&ProductV2::from(&entry.product))?,
+        Version(1) => Response::ok(&entry.product)?,
+        _ => Response::ok(&ProductV2::from(&entry.product))?,
     };
     answer.version(entry.etag())?.cached(&request, 10)
 }
@@ -46,7 +44,7 @@ struct ProductV2<'p> {
     images: &'p [String],
     attributes: &'p BTreeMap<String, String>,
     availability: Availability,
-    status: Status,
+    status: ProductStatus,
     created_at: Timestamp,
     updated_at: Timestamp,
 }

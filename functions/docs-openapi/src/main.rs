@@ -1,22 +1,18 @@
-//! `GET /openapi.json`: the contracts of all operations, for programs.
+//! `GET /openapi.json`: publishes the OpenAPI document.
 
-use std::process::ExitCode;
+use shared::{docs::Document, prelude::*};
 
-use shared::{
-    docs::Document,
-    error::Error,
-    http::{self, Answer, Request},
-};
+/// Caches may store the response this long, in seconds.
+const MAX_AGE_SECONDS: u32 = 300;
 
-/// It changes with a deployment; whoever asks after that should soon have the new one.
-const FRESH_SECONDS: u32 = 300;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |_| Document::openapi(include_str!("../../../openapi.json"));
-    http::serve(env!("CARGO_PKG_NAME"), open, openapi).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn openapi(document: &Document, request: Request) -> Result<Answer, Error> {
-    Answer::document(document)?.cached(&request, FRESH_SECONDS)
+async fn open(_: Store) -> Result<Document, ConfigError> {
+    Document::openapi(include_str!("../../../openapi.json"))
+}
+
+async fn handle(document: &Document, request: Request) -> Result<Response, Error> {
+    Response::document(document)?.cached(&request, MAX_AGE_SECONDS)
 }

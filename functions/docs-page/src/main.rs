@@ -1,17 +1,11 @@
-//! `GET /docs`: the contracts of all operations, for people, who can try them, too.
+//! `GET /docs`: shows the API's reference, where people can also try it.
 
-use std::process::ExitCode;
+use shared::{docs::Document, prelude::*};
 
-use shared::{
-    docs::Document,
-    error::Error,
-    http::{self, Answer, Request},
-};
+/// Caches may store the response this long, in seconds.
+const MAX_AGE_SECONDS: u32 = 300;
 
-/// It changes with a deployment; whoever asks after that should soon have the new one.
-const FRESH_SECONDS: u32 = 300;
-
-/// The page's script. Its parts, in reading order.
+/// The page's script: its parts in reading order.
 const SCRIPT: &str = concat!(
     include_str!("page/dom.js"),
     include_str!("page/markdown.js"),
@@ -22,13 +16,14 @@ const SCRIPT: &str = concat!(
     include_str!("page/page.js"),
 );
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open =
-        async |_| Ok(Document::page(include_str!("page/page.html"), include_str!("page/page.css"), SCRIPT));
-    http::serve(env!("CARGO_PKG_NAME"), open, page).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn page(page: &Document, request: Request) -> Result<Answer, Error> {
-    Answer::document(page)?.cached(&request, FRESH_SECONDS)
+async fn open(_: Store) -> Result<Document, ConfigError> {
+    Ok(Document::page(include_str!("page/page.html"), include_str!("page/page.css"), SCRIPT))
+}
+
+async fn handle(page: &Document, request: Request) -> Result<Response, Error> {
+    Response::document(page)?.cached(&request, MAX_AGE_SECONDS)
 }

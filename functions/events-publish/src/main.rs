@@ -1,19 +1,16 @@
-//! On the streams of Products, Orders and Users: every committed change becomes an event on the bus, at least once.
-
-use std::process::ExitCode;
+//! On the streams of Products, Orders and Users: publishes each change to EventBridge, at least once.
 
 use shared::{
-    error::Error,
-    events::Bus,
-    store::{Change, events::Event},
+    events::{Event, EventBus},
+    prelude::*,
+    store::StreamRecord,
     stream,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    stream::serve(env!("CARGO_PKG_NAME"), async |_| Bus::connect(), publish).await
+fn main() -> ExitCode {
+    stream::serve(env!("CARGO_PKG_NAME"), async |_| EventBus::connect(), handle)
 }
 
-async fn publish(bus: &Bus, change: Change) -> Result<(), Error> {
-    bus.publish(&Event::of(change)?).await
+async fn handle(bus: &EventBus, record: StreamRecord) -> Result<(), Error> {
+    bus.publish(&Event::of(record)).await
 }

@@ -1,22 +1,19 @@
-//! `GET /health`: which build this is, and whether the store answers.
+//! `GET /health`: shows the build, if DynamoDB answers.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::collections::BTreeMap;
 
-use shared::{
-    config,
-    error::Error,
-    http::{self, Answer, Request},
-    store::products::Products,
-};
+use shared::{config, prelude::*, store::products::Products};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |store: shared::store::Store| Ok((store.products()?, config::required("BUILD_ID")?));
-    http::serve(env!("CARGO_PKG_NAME"), open, health).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn health((products, build): &(Products, String), _: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Products, String), ConfigError> {
+    Ok((store.products()?, config::required("BUILD_ID")?))
+}
+
+async fn handle((products, build): &(Products, String), _: Request) -> Result<Response, Error> {
     products.ping().await?;
 
-    Answer::ok(&BTreeMap::from([("status", "ok"), ("build", build)]))
+    Response::ok(&BTreeMap::from([("status", "ok"), ("build", build)]))
 }

@@ -1,31 +1,23 @@
-//! `POST /products/{product_id}/inventory/adjustments`: stock comes in, goes out, or was miscounted.
+//! `POST /products/{product_id}/inventory/adjustments`: adds or removes stock.
 
-use std::process::ExitCode;
+use shared::{domain::inventory::Adjustment, prelude::*, store::inventory::Inventory};
 
-use shared::{
-    auth::Scope,
-    domain::inventory::Adjustment,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{inventory::Inventory, keys::Keys},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.inventory()?)), adjust)
-        .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn adjust((keys, inventory): &(Keys, Inventory), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Inventory), ConfigError> {
+    Ok((store.keys().await?, store.inventory()?))
+}
+
+async fn handle((keys, inventory): &(Keys, Inventory), request: Request) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::InventoryWrite).await?;
     let (id, key) = (request.path_id("product_id")?, request.idempotency_key()?);
     let adjustment = request.json(Adjustment::read)?;
 
-    let payload = (id, adjustment.clone());
+    let once = key.bind(staff.id(), &(id, &adjustment))?;
     let movement = adjustment.movement(request.new_id()?, id, staff.id(), request.now());
-    let answer = Answer::created(&movement)?;
-    let record = key.record(&staff, &payload, &answer)?;
-    let outcome = inventory.adjust(&staff, &movement, &record).await?;
+    let movement = inventory.adjust(&staff, movement, &once).await?;
 
-    answer.unless_replayed(outcome)
+    Ok(Response::created(&movement.value)?.replayed_if(movement.replayed))
 }

@@ -1,27 +1,21 @@
-//! On the streams of Users and Orders: the mails, each at least once. One that the post office refuses for good is given up.
-
-use std::process::ExitCode;
+//! On the streams of Users and Orders: sends the mails that are due, each at least once.
 
 use shared::{
-    error::Error,
-    mail::{Post, Sender},
+    mail::{Mailer, Ses},
+    prelude::*,
     secrets::Secrets,
-    store::Change,
+    store::StreamRecord,
     stream,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    stream::serve(
-        env!("CARGO_PKG_NAME"),
-        async |store| {
-            Ok(Post::new(store.mails()?, Sender::connect()?, Secrets::connect()?.hmac_keys().await?))
-        },
-        send,
-    )
-    .await
+fn main() -> ExitCode {
+    stream::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn send(post: &Post, change: Change) -> Result<(), Error> {
-    post.deliver(change).await
+async fn open(store: Store) -> Result<Mailer, ConfigError> {
+    Ok(Mailer::new(store.mails()?, Ses::connect()?, Secrets::connect()?.hmac_keys().await?))
+}
+
+async fn handle(mailer: &Mailer, record: StreamRecord) -> Result<(), Error> {
+    mailer.deliver(record).await
 }

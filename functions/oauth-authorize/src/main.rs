@@ -1,65 +1,39 @@
-//! `GET` and `POST /oauth/authorize`: a client sends a person here, who signs in and agrees, or not.
-
-use std::process::ExitCode;
+//! `GET` and `POST /oauth/authorize`: asks a user to let a client in (RFC 6749, section 3.1).
 
 use shared::{
-    error::Error,
-    http::{self, Answer, Request, Style},
-    oauth::{self, Authorizer, Unanswerable},
-    secrets::Secrets,
-    sign_in::{Credentials, SignIn},
+    accounts::Accounts,
+    http::ErrorFormat,
+    oauth::{AuthorizationError, Authorizer, ConsentAnswer},
+    prelude::*,
     store::sessions::Sessions,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve_as(
-        Style::Page,
-        env!("CARGO_PKG_NAME"),
-        async |store| {
-            let authorizer = oauth::authorizer(store.clients()?)?;
-            let attempts = store.attempts(Secrets::connect()?.hmac_keys().await?)?;
-            Ok((authorizer, SignIn::new(store.users()?, attempts), store.sessions()?))
-        },
-        authorize,
-    )
-    .await
+fn main() -> ExitCode {
+    http::serve_with(ErrorFormat::Page, env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn authorize(
-    (authorizer, sign_in, sessions): &(Authorizer, SignIn, Sessions),
+async fn open(store: Store) -> Result<(Authorizer, Accounts, Sessions), ConfigError> {
+    Ok((Authorizer::new(store.clients()?)?, Accounts::open(&store).await?, store.sessions()?))
+}
+
+async fn handle(
+    (authorizer, accounts, sessions): &(Authorizer, Accounts, Sessions),
     request: Request,
-) -> Result<Answer, Error> {
+) -> Result<Response, Error> {
     let parameters = if request.is_post() { request.form()? } else { request.parameters()? };
-    let asked = match authorizer.read(&parameters).await {
-        Ok(asked) => asked,
-        Err(Unanswerable::Here(error)) => return Err(error),
-        Err(Unanswerable::AtTheClient(location)) => return Answer::see_other(&location),
+    let authorization = match authorizer.read(&parameters).await {
+        Ok(authorization) => authorization,
+        Err(AuthorizationError::Page(error)) => return Err(error),
+        Err(AuthorizationError::Redirect(location)) => return Response::see_other(&location),
     };
     if !request.is_post() {
-        return Answer::html(asked.page(None, ""));
-    }
-    if parameters.get("decision") != Some("allow") {
-        return Answer::see_other(&asked.denied());
+        return Response::html(authorization.page(None, ""));
     }
 
-    let (now, email) = (request.now(), parameters.get("email").unwrap_or_default());
-    let password = parameters.get("password").unwrap_or_default();
-    let Some(credentials) = Credentials::of(email, password) else {
-        return Answer::html(asked.page(Some("Enter your e-mail address and your password."), email));
-    };
-    let agreed = async {
-        let (user, attempt) = sign_in.check(&credentials, &request.address(), now).await?;
-        let agreeing = sessions.authorize(&user, asked.consent.clone(), now);
-        sign_in.forgetting(&attempt, now, agreeing).await
-    };
-    match agreed.await {
-        Ok(code) => Answer::see_other(&asked.agreed(&code)),
-        Err(wrong @ Error::InvalidCredentials) => Answer::html(asked.page(Some(&wrong.to_string()), email)),
-        Err(Error::TooManyAttempts { retry_after_seconds: wait }) => {
-            let mistake = format!("There were too many wrong passwords. Try again in {wait} seconds.");
-            Answer::html(asked.page(Some(&mistake), email))?.too_many_requests(wait)
-        }
-        Err(failed) => Err(failed),
+    let (address, now) = (request.address(), request.now());
+    match authorization.decide(&parameters, accounts, sessions, &address, now).await? {
+        ConsentAnswer::Redirect(location) => Response::see_other(&location),
+        ConsentAnswer::Page(page) => Response::html(page),
+        ConsentAnswer::TooManyAttempts(page, wait) => Response::html(page)?.too_many_requests(wait),
     }
 }

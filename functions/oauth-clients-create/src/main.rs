@@ -1,41 +1,34 @@
-//! `POST /oauth/clients`: register a program that uses the shop. Its secret is shown here, and nowhere else.
-
-use std::process::ExitCode;
+//! `POST /oauth/clients`: registers an OAuth client.
 
 use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Request},
-    oauth::{self, ClientView, NewClient},
-    secrets::{self, Secrets},
-    store::{clients::Clients, keys::Keys},
+    oauth::{ClientView, NewClient},
+    prelude::*,
+    secrets::{HmacKeys, Secrets},
+    store::clients::Clients,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(
-        env!("CARGO_PKG_NAME"),
-        async |store| Ok((store.keys().await?, store.clients()?, Secrets::connect()?.hmac_keys().await?)),
-        create,
-    )
-    .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn create(
-    (keys, clients, hmac_keys): &(Keys, Clients, secrets::Keys),
+async fn open(store: Store) -> Result<(Keys, Clients, HmacKeys), ConfigError> {
+    Ok((store.keys().await?, store.clients()?, Secrets::connect()?.hmac_keys().await?))
+}
+
+async fn handle(
+    (keys, clients, hmac_keys): &(Keys, Clients, HmacKeys),
     request: Request,
-) -> Result<Answer, Error> {
+) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::ClientsWrite).await?;
     let key = request.idempotency_key()?;
     let new = request.json(NewClient::read)?;
 
+    let once = key.bind(staff.id(), &new)?;
     let hmac_keys = hmac_keys.get().await?;
     let client = new.client(request.new_id()?, staff.id(), &hmac_keys, request.now())?;
-    let location = format!("{}/{}", request.path(), client.id);
-    let answer = Answer::created(&ClientView::from(&client))?.at(&location)?;
-    let record = key.record(&staff, &new, &answer)?;
-    let outcome = clients.create(&staff, &client, &record).await?;
+    let client = clients.create(&staff, client, &once).await?;
 
-    // The record has no secret: this answer and every repetition derive it.
-    answer.unless_replayed(outcome)?.rewrite_body(|client| oauth::with_secret(client, &hmac_keys))
+    let location = format!("{}/{}", request.path(), client.value.id);
+    let view = ClientView::with_secret(&client.value, &hmac_keys)?;
+    Ok(Response::created(&view)?.at(&location)?.replayed_if(client.replayed))
 }

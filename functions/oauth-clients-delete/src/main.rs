@@ -1,25 +1,20 @@
-//! `DELETE /oauth/clients/{client_id}`: a program gets no more tokens. Those already out live out their 15 minutes.
+//! `DELETE /oauth/clients/{client_id}`: deletes an OAuth client. Its access tokens stay valid until they expire.
 
-use std::process::ExitCode;
+use shared::{prelude::*, store::clients::Clients};
 
-use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{clients::Clients, keys::Keys},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.clients()?)), delete)
-        .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn delete((keys, clients): &(Keys, Clients), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Clients), ConfigError> {
+    Ok((store.keys().await?, store.clients()?))
+}
+
+async fn handle((keys, clients): &(Keys, Clients), request: Request) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::ClientsWrite).await?;
     let id = request.path_id("client_id")?;
 
     clients.delete(&staff, id).await?;
 
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }

@@ -1,25 +1,20 @@
-//! `GET /oauth/clients`: the programs that use the shop, the newest first.
+//! `GET /oauth/clients`: lists OAuth clients, newest first.
 
-use std::process::ExitCode;
+use shared::{http::Paging, oauth::ClientView, prelude::*, store::clients::Clients};
 
-use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Paging, Request},
-    oauth::ClientView,
-    store::{clients::Clients, keys::Keys},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.clients()?)), list).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn list((keys, clients): &(Keys, Clients), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Clients), ConfigError> {
+    Ok((store.keys().await?, store.clients()?))
+}
+
+async fn handle((keys, clients): &(Keys, Clients), request: Request) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::ClientsWrite).await?;
     let paging = request.query(Paging::read)?;
 
     let page = clients.list(&staff, paging.limit, paging.after(&"clients")?).await?;
 
-    Answer::page(&request, &page.map(ClientView::from), &"clients")
+    Response::page(&request, &page.map(ClientView::from), &"clients")
 }

@@ -1,22 +1,20 @@
-//! `GET /.well-known/jwks.json`: the keys that access tokens are verified with (RFC 7517).
+//! `GET /.well-known/jwks.json`: publishes the keys of access tokens (RFC 7517).
 
-use std::process::ExitCode;
+use shared::{auth::Jwks, prelude::*};
 
-use shared::{
-    auth::Jwks,
-    error::Error,
-    http::{self, Answer, Request},
-    store::keys::Keys,
-};
+/// Caches may store the response this long, in seconds.
+const MAX_AGE_SECONDS: u32 = 300;
 
-/// Verifiers keep them so long; a new key is published before it signs.
-const FRESH_SECONDS: u32 = 300;
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| store.keys().await, jwks).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn jwks(keys: &Keys, request: Request) -> Result<Answer, Error> {
-    Answer::ok(&Jwks::from(&*keys.published().await?))?.cached(&request, FRESH_SECONDS)
+async fn open(store: Store) -> Result<Keys, ConfigError> {
+    store.keys().await
+}
+
+async fn handle(keys: &Keys, request: Request) -> Result<Response, Error> {
+    let keys = keys.published().await?;
+
+    Response::ok(&Jwks::from(&*keys))?.cached(&request, MAX_AGE_SECONDS)
 }

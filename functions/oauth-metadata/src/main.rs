@@ -1,21 +1,21 @@
-//! `GET /.well-known/oauth-authorization-server`: what clients have to know of this authorization server (RFC 8414).
-
-use std::process::ExitCode;
+//! `GET /.well-known/oauth-authorization-server`: publishes the server's metadata (RFC 8414).
 
 use shared::{
-    error::Error,
-    http::{self, Answer, Request},
-    oauth::{self, Metadata},
+    oauth::{self, ServerMetadata},
+    prelude::*,
 };
 
-/// It changes with a deployment, if ever.
-const FRESH_SECONDS: u32 = 3600;
+/// Caches may store the response this long, in seconds.
+const MAX_AGE_SECONDS: u32 = 3600;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |_| oauth::metadata(), metadata).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn metadata(metadata: &Metadata, request: Request) -> Result<Answer, Error> {
-    Answer::ok(metadata)?.cached(&request, FRESH_SECONDS)
+async fn open(_: Store) -> Result<ServerMetadata, ConfigError> {
+    oauth::metadata()
+}
+
+async fn handle(metadata: &ServerMetadata, request: Request) -> Result<Response, Error> {
+    Response::ok(metadata)?.cached(&request, MAX_AGE_SECONDS)
 }

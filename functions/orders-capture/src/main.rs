@@ -1,41 +1,38 @@
-//! `POST /orders/{order_id}/capture`: takes the money that is reserved, or a part of it.
-
-use std::process::ExitCode;
+//! `POST /orders/{order_id}/capture`: captures all or part of an authorized payment.
 
 use shared::{
-    auth::{OrderAccess, Scope},
-    checkout::Checkout,
-    domain::payment::{NewCapture, Payment, Status},
-    error::Error,
-    http::{self, Answer, Request},
-    store::{Store, keys::Keys},
+    auth::OrderAccess,
+    domain::payment::{AttemptStatus, NewCapture, Payment},
+    orders::Checkout,
+    prelude::*,
+    store::idempotency::Idempotent,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |store: Store| Ok((store.keys().await?, Checkout::open(store.orders()?).await?));
-    http::serve(env!("CARGO_PKG_NAME"), open, capture).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn capture((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Checkout), ConfigError> {
+    Ok((store.keys().await?, Checkout::open(store.orders()?).await?))
+}
+
+async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Response, Error> {
     let staff = OrderAccess::Any(request.staff(keys, Scope::PaymentsWrite).await?);
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     let new = request.json_if_any(NewCapture::read)?;
 
-    let attempt = key.attempt(staff.actor(), &(id, &new))?;
-    let answered = checkout
-        .capture(&staff, id, &new, &attempt, |payment| Ok(answer(&request, payment)?.recorded()))
-        .await?;
+    let once = key.bind(staff.actor(), &(id, &new))?;
+    let payment = checkout.capture(&staff, id, &new, &once).await?;
 
-    Answer::of_attempt(answered)
+    Ok(respond(&payment)?.replayed_if(payment.replayed))
 }
 
-/// What the staff hears of it.
-fn answer(request: &Request, payment: &Payment) -> Result<Answer, Error> {
-    match (payment.status, payment.capturing) {
-        (Status::Captured, _) => Answer::ok(payment),
-        (Status::Authorized, None) => Ok(Answer::problem(&Error::CaptureRefused, request)),
-        (Status::Voided | Status::Failed, _) => Ok(Answer::problem(&Error::AuthorizationExpired, request)),
-        _ => Answer::under_way(payment),
+fn respond(payment: &Idempotent<Payment>) -> Result<Response, Error> {
+    let problem = |error| Ok(Response::problem(&error, &payment.request_id));
+    match (payment.value.status, payment.value.capturing) {
+        (AttemptStatus::Captured, _) => Response::ok(&payment.value),
+        (AttemptStatus::Authorized, None) => problem(Error::CaptureRefused),
+        (AttemptStatus::Voided | AttemptStatus::Failed, _) => problem(Error::AuthorizationExpired),
+        _ => Response::in_progress(&payment.value),
     }
 }

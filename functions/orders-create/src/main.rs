@@ -1,34 +1,29 @@
-//! `POST /orders`: takes what is ordered from the stock, at the shop's own prices, all of it or nothing.
-
-use std::process::ExitCode;
+//! `POST /orders`: places an order and reserves its stock, all of it or nothing.
 
 use shared::{
-    auth::Scope,
     domain::{order::NewOrder, user::Actor},
-    error::Error,
-    http::{self, Answer, Request},
-    store::{Store, keys::Keys, orders::Orders},
+    orders,
+    prelude::*,
+    store::orders::Orders,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |store: Store| Ok((store.keys().await?, store.orders_and_stock()?));
-    http::serve(env!("CARGO_PKG_NAME"), open, create).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn create((keys, orders): &(Keys, Orders), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Orders), ConfigError> {
+    Ok((store.keys().await?, store.orders_and_stock()?))
+}
+
+async fn handle((keys, orders): &(Keys, Orders), request: Request) -> Result<Response, Error> {
     let customer = request.customer(keys, Scope::OrdersOwn).await?;
     let key = request.idempotency_key()?;
     let new = request.json(NewOrder::read)?;
 
-    let actor = Actor::User(customer.id());
-    let attempt = key.attempt(actor, &new)?;
-    let answered = orders
-        .place(&customer, &new, request.new_id()?, &attempt, |order| {
-            let location = format!("{}/{}", request.path(), order.id);
-            Ok(Answer::created(order)?.at(&location)?.version(1)?.recorded())
-        })
-        .await?;
+    let once = key.bind(Actor::User(customer.id()), &new)?;
+    let order = orders::place(orders, &customer, &new, request.new_id()?, &once).await?;
 
-    Answer::of_attempt(answered)
+    let location = format!("{}/{}", request.path(), order.value.id);
+    let response = Response::created(&order.value)?.at(&location)?.version(1)?;
+    Ok(response.replayed_if(order.replayed))
 }

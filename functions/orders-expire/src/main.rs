@@ -1,21 +1,15 @@
-//! Every minute: what was not paid in time gives its stock back.
+//! Every minute: expires unpaid orders and returns their stock.
 
-use std::process::ExitCode;
+use shared::{domain::change::ChangeContext, orders::Checkout, prelude::*, task};
 
-use shared::{
-    checkout::Checkout,
-    domain::{cause::Cause, order::Queue},
-    error::Error,
-    store::Store,
-    task,
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |store: Store| Checkout::open(store.orders_and_stock()?).await;
-    task::serve_schedule(env!("CARGO_PKG_NAME"), open, expire).await
+fn main() -> ExitCode {
+    task::serve_schedule(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn expire(checkout: &Checkout, cause: Cause) -> Result<(), Error> {
-    checkout.work_off(Queue::Expiry, &cause).await
+async fn open(store: Store) -> Result<Checkout, ConfigError> {
+    Checkout::open(store.orders_and_stock()?).await
+}
+
+async fn handle(checkout: &Checkout, context: ChangeContext) -> Result<(), Error> {
+    checkout.expire_overdue(&context).await
 }

@@ -1,37 +1,22 @@
-//! `POST /orders/{order_id}/fulfilments`: some of an order, or all of it, leaves the house.
+//! `POST /orders/{order_id}/fulfilments`: ships all or part of an order.
 
-use std::process::ExitCode;
+use shared::{auth::OrderAccess, domain::order::NewFulfilment, orders, prelude::*, store::orders::Orders};
 
-use shared::{
-    auth::{OrderAccess, Scope},
-    domain::order::NewFulfilment,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{Store, keys::Keys, orders::Orders},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |store: Store| Ok((store.keys().await?, store.orders_and_stock()?));
-    http::serve(env!("CARGO_PKG_NAME"), open, fulfil).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn fulfil((keys, orders): &(Keys, Orders), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Orders), ConfigError> {
+    Ok((store.keys().await?, store.orders_and_stock()?))
+}
+
+async fn handle((keys, orders): &(Keys, Orders), request: Request) -> Result<Response, Error> {
     let staff = OrderAccess::Any(request.staff(keys, Scope::OrdersWrite).await?);
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     let new = request.json_if_any(NewFulfilment::read)?;
 
-    let attempt = key.attempt(staff.actor(), &(id, &new))?;
-    let fulfilment = request.new_id()?;
-    let answered = orders
-        .change(
-            &staff,
-            id,
-            &attempt,
-            |order| Ok(order.fulfil(fulfilment, new.clone(), attempt.cause())?),
-            |order| Ok(Answer::created(&order.fulfilments.last())?.recorded()),
-        )
-        .await?;
+    let once = key.bind(staff.actor(), &(id, &new))?;
+    let fulfilment = orders::fulfil(orders, &staff, id, &new, request.new_id()?, &once).await?;
 
-    Answer::of_attempt(answered)
+    Ok(Response::created(&fulfilment.value)?.replayed_if(fulfilment.replayed))
 }

@@ -1,24 +1,20 @@
-//! `GET /orders/{order_id}`: all that there is to know of an order.
+//! `GET /orders/{order_id}`: shows an order.
 
-use std::process::ExitCode;
+use shared::{prelude::*, store::orders::Orders};
 
-use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{keys::Keys, orders::Orders},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.orders()?)), get).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn get((keys, orders): &(Keys, Orders), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Orders), ConfigError> {
+    Ok((store.keys().await?, store.orders()?))
+}
+
+async fn handle((keys, orders): &(Keys, Orders), request: Request) -> Result<Response, Error> {
     let caller = request.order_access(keys, Scope::OrdersRead).await?;
     let id = request.path_id("order_id")?;
 
-    let kept = orders.get(&caller, id).await?;
+    let order = orders.get(&caller, id).await?;
 
-    Answer::ok(&kept.order)?.version(kept.version)
+    Response::ok(&order.value)?.version(order.version)
 }

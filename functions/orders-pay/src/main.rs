@@ -1,53 +1,45 @@
-//! `POST /orders/{order_id}/payments`: charges the customer's card, once.
-
-use std::process::ExitCode;
+//! `POST /orders/{order_id}/payments`: charges the customer, once.
 
 use shared::{
-    auth::Scope,
-    checkout::{Checkout, UNKNOWN_PAYMENT_METHOD},
     domain::{
-        input::{Fault, Invalid},
-        payment::{NewPayment, Payment, Status},
+        payment::{AttemptStatus, NewPayment, Payment},
         user::Actor,
+        validation::{FieldError, Violation},
     },
-    error::Error,
-    http::{self, Answer, Request},
-    store::{Store, keys::Keys},
+    orders::{Checkout, UNKNOWN_PAYMENT_METHOD},
+    prelude::*,
+    store::idempotency::Idempotent,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |store: Store| Ok((store.keys().await?, Checkout::open(store.orders()?).await?));
-    http::serve(env!("CARGO_PKG_NAME"), open, pay).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn pay((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Checkout), ConfigError> {
+    Ok((store.keys().await?, Checkout::open(store.orders()?).await?))
+}
+
+async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Response, Error> {
     let customer = request.customer(keys, Scope::Account).await?;
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     let new = request.json(NewPayment::read)?;
 
-    let actor = Actor::User(customer.id());
-    let attempt = key.attempt(actor, &(id, &new))?;
-    let answered = checkout
-        .pay(customer, id, &new, request.new_id()?, &attempt, |payment| {
-            Ok(answer(&request, payment)?.recorded())
-        })
-        .await?;
+    let once = key.bind(Actor::User(customer.id()), &(id, &new))?;
+    let payment = checkout.pay(customer, id, &new, request.new_id()?, &once).await?;
 
-    Answer::of_attempt(answered)
+    Ok(respond(&payment)?.replayed_if(payment.replayed))
 }
 
-/// What the customer hears of a payment.
-fn answer(request: &Request, payment: &Payment) -> Result<Answer, Error> {
-    let problem = |error| Ok(Answer::problem(&error, request));
-    match payment.status {
-        Status::Captured | Status::Authorized => Answer::created(payment),
-        Status::Processing | Status::RequiresAction => Answer::under_way(payment),
-        Status::Failed if payment.decline_code.as_deref() == Some(UNKNOWN_PAYMENT_METHOD) => {
-            let fault = Fault::UnknownValue("the payment provider's payment methods");
-            problem(Error::Invalid(vec![Invalid { pointer: "/payment_method".to_owned(), fault }]))
+fn respond(payment: &Idempotent<Payment>) -> Result<Response, Error> {
+    let problem = |error| Ok(Response::problem(&error, &payment.request_id));
+    match payment.value.status {
+        AttemptStatus::Captured | AttemptStatus::Authorized => Response::created(&payment.value),
+        AttemptStatus::Processing | AttemptStatus::RequiresAction => Response::in_progress(&payment.value),
+        AttemptStatus::Failed if payment.value.decline_code.as_deref() == Some(UNKNOWN_PAYMENT_METHOD) => {
+            let violation = Violation::UnknownValue(&["the payment provider's payment methods"]);
+            problem(FieldError::new("/payment_method", violation).into())
         }
-        Status::Failed => problem(Error::CardDeclined(Box::new(payment.clone()))),
-        Status::Voided => problem(Error::PaymentVoided),
+        AttemptStatus::Failed => problem(Error::CardDeclined(Box::new(payment.value.clone()))),
+        AttemptStatus::Voided => problem(Error::PaymentVoided),
     }
 }

@@ -1,43 +1,36 @@
-//! `POST /orders/{order_id}/refunds`: money goes back, and what was ordered becomes free or comes back.
-
-use std::process::ExitCode;
+//! `POST /orders/{order_id}/refunds`: refunds all or part of a payment.
 
 use shared::{
-    auth::{OrderAccess, Scope},
-    checkout::Checkout,
+    auth::OrderAccess,
     domain::payment::{NewRefund, Refund, RefundStatus},
-    error::Error,
-    http::{self, Answer, Request},
-    store::{Store, keys::Keys},
+    orders::Checkout,
+    prelude::*,
+    store::idempotency::Idempotent,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open =
-        async |store: Store| Ok((store.keys().await?, Checkout::open(store.orders_and_stock()?).await?));
-    http::serve(env!("CARGO_PKG_NAME"), open, refund).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn refund((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Checkout), ConfigError> {
+    Ok((store.keys().await?, Checkout::open(store.orders_and_stock()?).await?))
+}
+
+async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Response, Error> {
     let staff = OrderAccess::Any(request.staff(keys, Scope::PaymentsWrite).await?);
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     let new = request.json_if_any(NewRefund::read)?;
 
-    let attempt = key.attempt(staff.actor(), &(id, &new))?;
-    let answered = checkout
-        .refund(&staff, id, &new, request.new_id()?, &attempt, |refund| {
-            Ok(answer(&request, refund)?.recorded())
-        })
-        .await?;
+    let once = key.bind(staff.actor(), &(id, &new))?;
+    let refund = checkout.refund(&staff, id, &new, request.new_id()?, &once).await?;
 
-    Answer::of_attempt(answered)
+    Ok(respond(&refund)?.replayed_if(refund.replayed))
 }
 
-/// What the staff hears of it.
-fn answer(request: &Request, refund: &Refund) -> Result<Answer, Error> {
-    match refund.status {
-        RefundStatus::Failed => Ok(Answer::problem(&Error::RefundRefused, request)),
-        _ if refund.is_in_doubt() => Answer::under_way(refund),
-        RefundStatus::Pending | RefundStatus::Succeeded => Answer::created(refund),
+fn respond(refund: &Idempotent<Refund>) -> Result<Response, Error> {
+    match refund.value.status {
+        RefundStatus::Failed => Ok(Response::problem(&Error::RefundRefused, &refund.request_id)),
+        _ if refund.value.is_in_doubt() => Response::in_progress(&refund.value),
+        RefundStatus::Pending | RefundStatus::Succeeded => Response::created(&refund.value),
     }
 }

@@ -1,22 +1,15 @@
-//! Every minute: asks the payment provider about everything that is in doubt.
+//! Every minute: resolves payments and refunds in doubt.
 
-use std::process::ExitCode;
+use shared::{domain::change::ChangeContext, orders::Checkout, prelude::*, task};
 
-use shared::{
-    checkout::Checkout,
-    domain::{cause::Cause, order::Queue},
-    error::Error,
-    store::Store,
-    task,
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |store: Store| Checkout::open(store.orders_and_stock()?).await;
-    task::serve_schedule(env!("CARGO_PKG_NAME"), open, reconcile).await
+fn main() -> ExitCode {
+    task::serve_schedule(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn reconcile(checkout: &Checkout, cause: Cause) -> Result<(), Error> {
-    let new = checkout.work_off(Queue::Doubt, &cause).await;
-    checkout.work_off(Queue::Unresolved, &cause).await.and(new)
+async fn open(store: Store) -> Result<Checkout, ConfigError> {
+    Checkout::open(store.orders_and_stock()?).await
+}
+
+async fn handle(checkout: &Checkout, context: ChangeContext) -> Result<(), Error> {
+    checkout.reconcile(&context).await
 }

@@ -1,28 +1,22 @@
-//! `POST /payments/webhooks/stripe`: the payment provider says that something has happened.
+//! `POST /payments/webhooks/stripe`: receives the payment provider's webhooks.
 
-use std::process::ExitCode;
+use shared::{domain::change::Initiator, orders::Checkout, prelude::*};
 
-use shared::{
-    checkout::Checkout,
-    domain::cause::By,
-    error::Error,
-    http::{self, Answer, Request},
-    store::Store,
-};
-
-/// The largest body that is read: the provider's objects are larger than what clients send.
+/// Maximum size of a body. The provider's objects are larger than requests of clients.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let open = async |store: Store| Checkout::open(store.orders_and_stock()?).await;
-    http::serve(env!("CARGO_PKG_NAME"), open, hear).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn hear(checkout: &Checkout, request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<Checkout, ConfigError> {
+    Checkout::open(store.orders_and_stock()?).await
+}
+
+async fn handle(checkout: &Checkout, request: Request) -> Result<Response, Error> {
     let (body, signature) = request.signed("stripe-signature", MAX_BODY_BYTES)?;
 
-    checkout.hear(body, signature, &request.cause(By::Provider)).await?;
+    checkout.handle_webhook(body, signature, &request.context(Initiator::Provider)).await?;
 
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }

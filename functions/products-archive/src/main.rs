@@ -1,21 +1,16 @@
-//! `DELETE /products/{product_id}`: take a product from the catalogue. Old orders stay readable.
+//! `DELETE /products/{product_id}`: archives a product. It stays readable for old orders.
 
-use std::process::ExitCode;
+use shared::{prelude::*, store::products::Products};
 
-use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{keys::Keys, products::Products},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.products()?)), archive)
-        .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn archive((keys, products): &(Keys, Products), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Products), ConfigError> {
+    Ok((store.keys().await?, store.products()?))
+}
+
+async fn handle((keys, products): &(Keys, Products), request: Request) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::ProductsWrite).await?;
     let (id, if_match) = (request.path_id("product_id")?, request.if_match()?);
 
@@ -23,5 +18,5 @@ async fn archive((keys, products): &(Keys, Products), request: Request) -> Resul
     if_match.check(entry.version)?;
     products.archive(&staff, entry, request.now()).await?;
 
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }

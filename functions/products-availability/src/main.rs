@@ -1,25 +1,25 @@
-//! On the stream of Products: keeps the availability that lists show and filter by. It writes only when the band changes.
-
-use std::process::ExitCode;
+//! On the stream of Products: updates the availability that lists show.
 
 use shared::{
-    error::Error,
-    store::{Change, inventory, products::Products},
+    prelude::*,
+    store::{StreamRecord, products::Products},
     stream,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    stream::serve(env!("CARGO_PKG_NAME"), async |store| store.products(), show).await
+fn main() -> ExitCode {
+    stream::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn show(products: &Products, change: Change) -> Result<(), Error> {
-    let Some((before, after)) = inventory::stock_change(change)? else {
-        return Ok(());
-    };
-    let availability = after.stock.availability();
-    if availability == before.stock.availability() {
+async fn open(store: Store) -> Result<Products, ConfigError> {
+    store.products()
+}
+
+async fn handle(products: &Products, record: StreamRecord) -> Result<(), Error> {
+    let StreamRecord::Stock(images) = record else { return Ok(()) };
+    let Some((old, new)) = images.updated() else { return Ok(()) };
+    let availability = new.stock.availability();
+    if availability == old.stock.availability() {
         return Ok(());
     }
-    products.show_availability(after.stock.product_id, availability, after.version).await
+    products.show_availability(new.stock.product_id, availability, new.version).await
 }

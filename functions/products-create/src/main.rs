@@ -1,31 +1,25 @@
-//! `POST /products`: a new product for the catalogue.
+//! `POST /products`: creates a product.
 
-use std::process::ExitCode;
+use shared::{domain::product::NewProduct, prelude::*, store::products::Products};
 
-use shared::{
-    auth::Scope,
-    domain::product::NewProduct,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{keys::Keys, products::Products},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.products()?)), create)
-        .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn create((keys, products): &(Keys, Products), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Products), ConfigError> {
+    Ok((store.keys().await?, store.products()?))
+}
+
+async fn handle((keys, products): &(Keys, Products), request: Request) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::ProductsWrite).await?;
     let key = request.idempotency_key()?;
     let new = request.json(NewProduct::read)?;
 
+    let once = key.bind(staff.id(), &new)?;
     let product = new.product(request.new_id()?, request.now());
-    let location = format!("{}/{}", request.path(), product.id);
-    let answer = Answer::created(&product)?.at(&location)?.version(product.etag(1))?;
-    let record = key.record(&staff, &new, &answer)?;
-    let outcome = products.create(&staff, &product, &new, request.new_id()?, &record).await?;
+    let product = products.create(&staff, product, &new, request.new_id()?, &once).await?;
 
-    answer.unless_replayed(outcome)
+    let location = format!("{}/{}", request.path(), product.value.id);
+    let response = Response::created(&product.value)?.at(&location)?.version(product.value.etag(1))?;
+    Ok(response.replayed_if(product.replayed))
 }

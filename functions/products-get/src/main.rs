@@ -1,23 +1,20 @@
-//! `GET /products/{product_id}`: what everybody may know of a product.
+//! `GET /products/{product_id}`: shows a product.
 
-use std::process::ExitCode;
+use shared::{prelude::*, store::products::Products};
 
-use shared::{
-    error::Error,
-    http::{self, Answer, Request},
-    store::products::Products,
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok(store.products()?.connected().await), get).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn get(products: &Products, request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<Products, ConfigError> {
+    Ok(store.products()?.connected().await)
+}
+
+async fn handle(products: &Products, request: Request) -> Result<Response, Error> {
     let id = request.path_id("product_id")?;
 
-    // Whoever has a token may have written a moment ago, and wants to see it.
+    // A caller with a token may have changed the product a moment ago: read consistently.
     let entry = products.get(id, request.has_token()).await?;
 
-    Answer::ok(&entry.product)?.version(entry.etag())?.cached(&request, 10)
+    Response::ok(&entry.product)?.version(entry.etag())?.cached(&request, 10)
 }

@@ -1,32 +1,31 @@
-//! `GET /products`: the catalogue, filtered, sorted, page by page.
-
-use std::process::ExitCode;
+//! `GET /products`: lists the catalogue, filtered and sorted.
 
 use shared::{
-    auth::Scope,
-    domain::{listing::Listing, product::Status},
-    error::Error,
-    http::{self, Answer, Paging, Request},
-    store::{keys::Keys, products::Products},
+    domain::{listing::Listing, product::ProductStatus},
+    http::Paging,
+    prelude::*,
+    store::products::Products,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.products()?)), list)
-        .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn list((keys, products): &(Keys, Products), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Products), ConfigError> {
+    Ok((store.keys().await?, store.products()?))
+}
+
+async fn handle((keys, products): &(Keys, Products), request: Request) -> Result<Response, Error> {
     let (listing, paging) = request.query(|query| {
         let (listing, paging) = (Listing::read(query), Paging::read(query));
         Some((listing?, paging?))
     })?;
-    // What is no longer on sale is the staff's business.
-    if listing.status != Status::Active {
+    // Only staff may list archived products.
+    if listing.status != ProductStatus::Active {
         request.staff(keys, Scope::ProductsWrite).await?;
     }
 
     let page = products.list(&listing, paging.limit, paging.after(&listing)?).await?;
 
-    Answer::page(&request, &page, &listing)?.cached(&request, 10)
+    Response::page(&request, &page, &listing)?.cached(&request, 10)
 }

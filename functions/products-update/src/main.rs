@@ -1,30 +1,24 @@
-//! `PATCH /products/{product_id}`: change what the catalogue says of a product.
+//! `PATCH /products/{product_id}`: updates a product.
 
-use std::process::ExitCode;
+use shared::{domain::product::Editable, prelude::*, store::products::Products};
 
-use shared::{
-    auth::Scope,
-    domain::product::Editable,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{keys::Keys, products::Products},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.products()?)), update)
-        .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn update((keys, products): &(Keys, Products), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Products), ConfigError> {
+    Ok((store.keys().await?, store.products()?))
+}
+
+async fn handle((keys, products): &(Keys, Products), request: Request) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::ProductsWrite).await?;
     let (id, if_match) = (request.path_id("product_id")?, request.if_match()?);
     let patch = request.merge_patch()?;
 
     let entry = products.get(id, true).await?;
     if_match.check(entry.version)?;
-    let wanted = patch.apply(&entry.editable(), Editable::read)?;
-    let changed = products.update(&staff, entry, wanted, request.now()).await?;
+    let update = patch.apply(&entry.editable(), Editable::read)?;
+    let entry = products.update(&staff, entry, update, request.now()).await?;
 
-    Answer::ok(&changed.product)?.version(changed.etag())
+    Response::ok(&entry.product)?.version(entry.etag())
 }

@@ -1,23 +1,19 @@
-//! `GET /users/me`: the caller's own account.
+//! `GET /users/me`: shows the caller's account.
 
-use std::process::ExitCode;
+use shared::{prelude::*, store::users::Users};
 
-use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{keys::Keys, users::Users},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.users()?)), get).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn get((keys, users): &(Keys, Users), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Users), ConfigError> {
+    Ok((store.keys().await?, store.users()?))
+}
+
+async fn handle((keys, users): &(Keys, Users), request: Request) -> Result<Response, Error> {
     let customer = request.customer(keys, Scope::ProfileRead).await?;
 
     let account = users.own(&customer).await?;
 
-    Answer::ok(&account.user)?.version(account.version)
+    Response::ok(&account.user)?.version(account.version)
 }

@@ -1,28 +1,23 @@
-//! `PATCH /users/me`: change what the caller says of themselves.
+//! `PATCH /users/me`: updates the caller's profile.
 
-use std::process::ExitCode;
+use shared::{domain::user::Profile, prelude::*, store::users::Users};
 
-use shared::{
-    auth::Scope,
-    domain::user::Profile,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{keys::Keys, users::Users},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.users()?)), update).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn update((keys, users): &(Keys, Users), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Users), ConfigError> {
+    Ok((store.keys().await?, store.users()?))
+}
+
+async fn handle((keys, users): &(Keys, Users), request: Request) -> Result<Response, Error> {
     let customer = request.customer(keys, Scope::Account).await?;
     let (if_match, patch) = (request.if_match()?, request.merge_patch()?);
 
     let account = users.own(&customer).await?;
     if_match.check(account.version)?;
-    let wanted = patch.apply(&account.user.profile, Profile::read)?;
-    let changed = users.update(&customer, account, wanted, request.now()).await?;
+    let profile = patch.apply(&account.user.profile, Profile::read)?;
+    let account = users.update(&customer, account, profile, request.now()).await?;
 
-    Answer::ok(&changed.user)?.version(changed.version)
+    Response::ok(&account.user)?.version(account.version)
 }

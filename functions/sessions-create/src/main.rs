@@ -1,49 +1,28 @@
-//! `POST /sessions`: log in.
-
-use std::process::ExitCode;
+//! `POST /sessions`: logs a user in.
 
 use shared::{
-    auth::{FIRST_PARTY, Grant},
-    domain::user::Actor,
-    error::Error,
-    http::{self, Answer, Request},
+    accounts::{Accounts, Credentials},
     oauth::Tokens,
-    secrets::Secrets,
-    sign_in::{Credentials, SignIn},
+    prelude::*,
     store::sessions::Sessions,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(
-        env!("CARGO_PKG_NAME"),
-        async |store| {
-            let secrets = Secrets::connect()?;
-            let keys = secrets.hmac_keys().await?;
-            let sign_in = SignIn::new(store.users()?, store.attempts(keys.clone())?);
-            Ok((sign_in, store.sessions()?, Tokens::new(secrets.issuer().await?, keys)))
-        },
-        log_in,
-    )
-    .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn log_in(
-    (sign_in, sessions, tokens): &(SignIn, Sessions, Tokens),
+async fn open(store: Store) -> Result<(Accounts, Sessions, Tokens), ConfigError> {
+    Ok((Accounts::open(&store).await?, store.sessions()?, Tokens::open().await?))
+}
+
+async fn handle(
+    (accounts, sessions, tokens): &(Accounts, Sessions, Tokens),
     request: Request,
-) -> Result<Answer, Error> {
+) -> Result<Response, Error> {
     let credentials = request.json(Credentials::read)?;
 
-    let now = request.now();
-    let (user, attempt) = sign_in.check(&credentials, &request.address(), now).await?;
-    let id = request.new_id()?;
-    let grant = Grant {
-        subject: Actor::User(user.user()),
-        client_id: FIRST_PARTY.to_owned(),
-        session: Some(id),
-        scope: user.role().scopes(),
-    };
-    let opened = sign_in.forgetting(&attempt, now, sessions.begin(&user, id, grant, now)).await?;
+    let (id, address, now) = (request.new_id()?, request.address(), request.now());
+    let session = accounts.log_in(&credentials, sessions, id, &address, now).await?;
 
-    Answer::ok(&tokens.of_session(&opened, now).await?)
+    Response::ok(&tokens.of_session(&session, now).await?)
 }

@@ -1,25 +1,20 @@
-//! `DELETE /sessions`: log out everywhere. Access tokens already out live out their 15 minutes.
+//! `DELETE /sessions`: ends all sessions of the caller. Access tokens stay valid until they expire.
 
-use std::process::ExitCode;
+use shared::{prelude::*, store::users::Users};
 
-use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{keys::Keys, users::Users},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.users()?)), log_out)
-        .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn log_out((keys, users): &(Keys, Users), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Users), ConfigError> {
+    Ok((store.keys().await?, store.users()?))
+}
+
+async fn handle((keys, users): &(Keys, Users), request: Request) -> Result<Response, Error> {
     let customer = request.customer(keys, Scope::Account).await?;
 
     let account = users.own(&customer).await?;
     users.end_sessions(&customer, &account).await?;
 
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }

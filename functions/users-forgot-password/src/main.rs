@@ -1,23 +1,19 @@
-//! `POST /users/password-reset`: ask for a new password. Whether there is such an account is told by mail alone.
+//! `POST /users/forgot-password`: mails a token for a new password, if the account exists.
 
-use std::process::ExitCode;
+use shared::{domain::user::EmailAddress, prelude::*, store::users::Users};
 
-use shared::{
-    domain::user::Email,
-    error::Error,
-    http::{self, Answer, Request},
-    store::users::Users,
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| store.users(), forgot).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn forgot(users: &Users, request: Request) -> Result<Answer, Error> {
-    let email = request.json(|body| body.field("email").text(Email::parse))?;
+async fn open(store: Store) -> Result<Users, ConfigError> {
+    store.users()
+}
+
+async fn handle(users: &Users, request: Request) -> Result<Response, Error> {
+    let email = request.json(|body| body.field("email").text(EmailAddress::parse))?;
 
     users.request_reset(&email, request.new_id()?, request.now()).await?;
 
-    Ok(Answer::accepted())
+    Ok(Response::accepted())
 }

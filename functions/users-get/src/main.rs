@@ -1,24 +1,20 @@
-//! `GET /users/{user_id}`: one user, for the staff.
+//! `GET /users/{user_id}`: shows a user to staff.
 
-use std::process::ExitCode;
+use shared::{prelude::*, store::users::Users};
 
-use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Request},
-    store::{keys::Keys, users::Users},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.users()?)), get).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn get((keys, users): &(Keys, Users), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Users), ConfigError> {
+    Ok((store.keys().await?, store.users()?))
+}
+
+async fn handle((keys, users): &(Keys, Users), request: Request) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::UsersRead).await?;
     let id = request.path_id("user_id")?;
 
     let account = users.get(&staff, id).await?;
 
-    Answer::ok(&account.user)?.version(account.version)
+    Response::ok(&account.user)?.version(account.version)
 }

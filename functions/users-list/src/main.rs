@@ -1,31 +1,27 @@
-//! `GET /users`: the users, for the staff, the newest first.
-
-use std::process::ExitCode;
+//! `GET /users`: lists users for staff, newest first.
 
 use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Paging, Request},
-    store::{
-        keys::Keys,
-        users::{UserQuery, Users},
-    },
+    http::Paging,
+    prelude::*,
+    store::users::{UserQuery, Users},
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| Ok((store.keys().await?, store.users()?)), list).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn list((keys, users): &(Keys, Users), request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<(Keys, Users), ConfigError> {
+    Ok((store.keys().await?, store.users()?))
+}
+
+async fn handle((keys, users): &(Keys, Users), request: Request) -> Result<Response, Error> {
     let staff = request.staff(keys, Scope::UsersRead).await?;
     let (query, paging) = request.query(|query| {
-        let (wanted, paging) = (UserQuery::read(query), Paging::read(query));
-        Some((wanted?, paging?))
+        let (users, paging) = (UserQuery::read(query), Paging::read(query));
+        Some((users?, paging?))
     })?;
 
-    let after = paging.after(&query)?;
-    let page = users.list(&staff, &query, paging.limit, after).await?;
+    let page = users.list(&staff, &query, paging.limit, paging.after(&query)?).await?;
 
-    Answer::page(&request, &page, &query)
+    Response::page(&request, &page, &query)
 }

@@ -1,25 +1,23 @@
-//! `POST /users`: register an e-mail address. Whether it has an account already is told by mail alone.
-
-use std::process::ExitCode;
+//! `POST /users`: registers an account. Its owner verifies the e-mail address by a mailed token.
 
 use shared::{
-    error::Error,
-    http::{self, Answer, Request},
-    password::PasswordHash,
-    sign_in::NewAccount,
+    accounts::{self, NewAccount},
+    prelude::*,
     store::users::Users,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| store.users(), register).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn register(users: &Users, request: Request) -> Result<Answer, Error> {
-    let NewAccount { applicant, password } = request.json(NewAccount::read)?;
+async fn open(store: Store) -> Result<Users, ConfigError> {
+    store.users()
+}
 
-    let hash = PasswordHash::of(&password)?;
-    users.register(&applicant, hash, request.new_id()?, request.now()).await?;
+async fn handle(users: &Users, request: Request) -> Result<Response, Error> {
+    let new = request.json(NewAccount::read)?;
 
-    Ok(Answer::accepted())
+    accounts::register(users, new, request.new_id()?, request.now()).await?;
+
+    Ok(Response::accepted())
 }

@@ -1,40 +1,23 @@
-//! `POST /users/password-reset/confirm`: the mailed token sets a new password, once, and ends every session.
-
-use std::process::ExitCode;
+//! `POST /users/reset-password`: sets a new password with a mailed token.
 
 use shared::{
-    error::Error,
-    http::{self, Answer, Request},
-    password::PasswordHash,
-    secrets::{self, Secrets},
-    sign_in::NewStart,
-    store::{attempts::Attempts, users::Users},
+    accounts::{Accounts, PasswordReset},
+    prelude::*,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(
-        env!("CARGO_PKG_NAME"),
-        async |store| {
-            let keys = Secrets::connect()?.hmac_keys().await?;
-            Ok((store.users()?, store.attempts(keys.clone())?, keys))
-        },
-        reset,
-    )
-    .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn reset(
-    (users, attempts, keys): &(Users, Attempts, secrets::Keys),
-    request: Request,
-) -> Result<Answer, Error> {
-    let keys = keys.get().await?;
-    let NewStart { token, password } = request.json(|body| NewStart::read(body, &keys))?;
+async fn open(store: Store) -> Result<Accounts, ConfigError> {
+    Accounts::open(&store).await
+}
 
-    let now = request.now();
-    users.reset_password(&token, PasswordHash::of(&password)?, now).await?;
-    // Who has the mail is the owner: nothing that others did keeps them out any more.
-    attempts.welcome(&token.email, &request.address(), now).await;
+async fn handle(accounts: &Accounts, request: Request) -> Result<Response, Error> {
+    let keys = accounts.keys().await?;
+    let reset = request.json(|body| PasswordReset::read(body, &keys))?;
 
-    Ok(Answer::no_content())
+    accounts.reset_password(&reset, &request.address(), request.now()).await?;
+
+    Ok(Response::no_content())
 }

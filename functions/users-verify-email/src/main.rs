@@ -1,42 +1,27 @@
-//! `POST /users/verify-email`: the mailed token and the password of that registration together open the account.
-
-use std::process::ExitCode;
+//! `POST /users/verify-email`: verifies an e-mail address and opens its account.
 
 use shared::{
-    error::Error,
-    http::{self, Answer, Request},
-    secrets::{self, Secrets},
-    sign_in::{self, FirstAdmin, Proof, SignIn},
-    store::users::Users,
+    accounts::{Accounts, EmailVerification, FirstAdmin},
+    prelude::*,
 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(
-        env!("CARGO_PKG_NAME"),
-        async |store| {
-            let keys = Secrets::connect()?.hmac_keys().await?;
-            let sign_in = SignIn::new(store.users()?, store.attempts(keys.clone())?);
-            Ok((store.users()?, sign_in, keys, sign_in::first_admin()?))
-        },
-        verify,
-    )
-    .await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn verify(
-    (users, sign_in, keys, first_admin): &(Users, SignIn, secrets::Keys, FirstAdmin),
+async fn open(store: Store) -> Result<(Accounts, FirstAdmin), ConfigError> {
+    Ok((Accounts::open(&store).await?, FirstAdmin::from_env()?))
+}
+
+async fn handle(
+    (accounts, first_admin): &(Accounts, FirstAdmin),
     request: Request,
-) -> Result<Answer, Error> {
-    let keys = keys.get().await?;
-    let Proof { token, password } = request.json(|body| Proof::read(body, &keys))?;
+) -> Result<Response, Error> {
+    let keys = accounts.keys().await?;
+    let verification = request.json(|body| EmailVerification::read(body, &keys))?;
 
-    let now = request.now();
-    let (registration, attempt) =
-        sign_in.check_registration(&token, &password, &request.address(), now).await?;
-    let role = first_admin.role_of(&token.email);
-    let opening = users.open_account(&token, registration, request.new_id()?, role, now);
-    sign_in.forgetting(&attempt, now, opening).await?;
+    let (user, address) = (request.new_id()?, request.address());
+    accounts.verify(&verification, first_admin, user, &address, request.now()).await?;
 
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }

@@ -3,14 +3,15 @@
 use serde_json::{Value, json};
 use shared::{
     domain::{
-        cause::{By, Cause},
+        change::{ChangeContext, Initiator},
         id::Id,
-        order::{Order, OrderId},
+        order::Order,
+        order_id::OrderId,
         payment::{Capture, Intent, IntentState, NewPayment},
         time::Timestamp,
         user::User,
     },
-    store::orders::{GROUPS, Kept},
+    store::{SHARDS, Versioned},
     telemetry,
 };
 
@@ -122,18 +123,19 @@ impl Orders {
     ) -> Result<Order, BenchError> {
         let order_id = OrderId::new(id(number), customer);
         let mut order: Order = serde_json::from_value(placed(order_id, at)).map_err(DatabaseError::from)?;
-        let cause = Cause { by: By::Provider, at, request_id: REQUEST.to_owned(), trace_id: None };
+        let initiator = Initiator::Provider;
+        let context = ChangeContext { initiator, at, request_id: REQUEST.to_owned(), trace_id: None };
         let (capture, state) = match stage {
             Stage::Unpaid => return Ok(order),
             Stage::Authorized => (Capture::Manual, IntentState::Authorized),
             Stage::Charged | Stage::Paid => (Capture::Automatic, IntentState::Captured(order.total.amount())),
         };
         let total = order.total.amount();
-        let intent = self.stripe.pay(&order_id.to_string(), total, capture.as_str(), PAYMENT_METHOD)?;
+        let intent = self.stripe.pay(&order_id.to_string(), total, capture.into_str(), PAYMENT_METHOD)?;
         let new = NewPayment { payment_method: PAYMENT_METHOD.to_owned(), capture, return_url: None };
-        order.begin_payment(id(number), intent.clone(), &new, &cause)?;
+        order.begin_payment(id(number), intent.clone(), &new, &context)?;
         if stage != Stage::Charged {
-            order.learn(&Intent { id: intent, state }, &cause)?;
+            order.apply_payment_update(&Intent { id: intent, state }, &context)?;
         }
         Ok(order)
     }
@@ -206,14 +208,14 @@ fn put(dynamo: &Dynamo, order: &Order) -> Result<(), BenchError> {
 
 /// An order as it lies in the table, with the keys of the indexes.
 fn item(order: &Order) -> Result<Value, BenchError> {
-    let kept = Kept { order: order.clone(), version: 1 };
+    let kept = Versioned { value: order, version: 1 };
     let mut item = attribute(&serde_json::to_value(kept).map_err(DatabaseError::from)?)["M"].take();
     let text = |text: String| json!({"S": text});
     item["pk"] = text(format!("USER#{}", order.customer_id));
     item["sk"] = text(format!("ORDER#{}", order.id.own_part()));
     item["list"] = text("ORDER".to_owned());
     if let Some((queue, at)) = order.due() {
-        item["due"] = text(format!("{}#{}", queue.as_str(), order.id.group(GROUPS)));
+        item["due"] = text(format!("{}#{}", queue.into_str(), order.id.shard(SHARDS)));
         item["due_at"] = text(at.to_string());
     }
     Ok(item)

@@ -6,9 +6,9 @@ use shared::{
     auth::{Claims, FIRST_PARTY, Grant, KeySet, MailToken, RefreshToken, Role, Scopes, SigningKey},
     domain::{
         id::{Entity, Id},
-        input::Fault,
         time::Timestamp,
-        user::{Actor, Client, Email, Registration, Reset, Session, User},
+        user::{Actor, Client, EmailAddress, Registration, Reset, Session, User},
+        validation::Violation,
     },
     password::{NewPassword, PasswordHash},
     telemetry,
@@ -91,7 +91,7 @@ impl Users {
             "sk": {"S": "LOGIN"},
             "user_id": {"S": id},
             "password": {"S": self.hash},
-            "role": {"S": role.as_str()},
+            "role": {"S": role.into_str()},
             "status": {"S": "active"},
             "epoch": {"N": "0"},
             "password_changed_at": {"S": THEN},
@@ -132,7 +132,7 @@ impl Users {
     }
 
     fn mail_token<T: Entity>(&self, number: u64, email: &str) -> Result<String, BenchError> {
-        let email = Email::parse(email).map_err(|fault| KeyError::Token(fault.to_string()))?;
+        let email = EmailAddress::parse(email).map_err(|fault| KeyError::Token(fault.to_string()))?;
         let token = MailToken::<T> { id: id(number), email };
         Ok(token.write(&self.hmac_keys, telemetry::now()).map_err(KeyError::from)?)
     }
@@ -187,7 +187,7 @@ pub(super) fn other(number: u64) -> String {
 
 /// [`other`], read.
 pub(super) fn other_id(number: u64) -> Result<Id<User>, BenchError> {
-    Ok(other(number).parse().map_err(|fault: Fault| KeyError::Token(fault.to_string()))?)
+    Ok(other(number).parse().map_err(|fault: Violation| KeyError::Token(fault.to_string()))?)
 }
 
 /// An address that nobody has used before.
@@ -211,7 +211,7 @@ fn profile(id: &str, email: &str, role: Role) -> Value {
             "postal_code": {"S": "10969"},
             "country": {"S": "DE"},
         }}]},
-        "role": {"S": role.as_str()},
+        "role": {"S": role.into_str()},
         "status": {"S": "active"},
         "email_verified": {"BOOL": true},
         "created_at": {"S": THEN},

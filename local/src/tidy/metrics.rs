@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value as Json;
 use serde_yaml_ng::Value;
 use shared::telemetry::Metric;
+use strum::VariantArray;
 
 use super::{
     repository::{Repository, Template, elements},
@@ -87,9 +88,12 @@ pub fn metrics(repository: &Repository) -> Vec<String> {
     let template = &repository.template;
     let (watched, mut findings) = watched(template);
     let is_own =
-        |metric: &Metric, watched: &Watched| watched.namespace == OWN && watched.name == metric.name();
-    for metric in Metric::ALL.iter().filter(|metric| !watched.iter().any(|watched| is_own(metric, watched))) {
-        findings.push(format!("template.yaml: neither an alarm nor the dashboard watches {}", metric.name()));
+        |metric: &Metric, watched: &Watched| watched.namespace == OWN && watched.name == metric.into_str();
+    for metric in
+        Metric::VARIANTS.iter().filter(|metric| !watched.iter().any(|watched| is_own(metric, watched)))
+    {
+        findings
+            .push(format!("template.yaml: neither an alarm nor the dashboard watches {}", metric.into_str()));
     }
     for metric in &watched {
         let Watched { by, namespace, name, dimensions } = metric;
@@ -117,7 +121,7 @@ fn is_emitted(namespace: &str, name: &str, dimensions: &[&str]) -> bool {
             *known == namespace && names.contains(&name) && sets.contains(&dimensions)
         });
     }
-    let own = Metric::ALL.into_iter().find(|metric| metric.name() == name);
+    let own = Metric::VARIANTS.iter().find(|metric| metric.into_str() == name);
     own.is_some_and(|metric| dimensions.iter().copied().eq(metric.dimension()))
 }
 

@@ -8,7 +8,7 @@ use crate::{
     domain::{
         id::{Entity, Id},
         time::Timestamp,
-        user::Email,
+        user::EmailAddress,
     },
     error::Error,
 };
@@ -19,7 +19,7 @@ pub struct MailToken<T: Entity> {
     /// What it is for.
     pub id: Id<T>,
     /// Where it was sent.
-    pub email: Email,
+    pub email: EmailAddress,
 }
 
 const TAG_BYTES: usize = 32;
@@ -44,7 +44,7 @@ impl<T: Entity> MailToken<T> {
             return None;
         }
         let (id, email) = message.split_first_chunk::<ID_BYTES>()?;
-        let email = Email::parse(std::str::from_utf8(email).ok()?).ok()?;
+        let email = EmailAddress::parse(std::str::from_utf8(email).ok()?).ok()?;
         Some(Self { id: Id::from_bytes(*id), email })
     }
 }

@@ -1,7 +1,7 @@
-//! Who is calling and what they may do: scopes, tokens of every kind, and the keys that they are made with.
+//! Who is calling and what they may do: scopes, tokens and their keys.
 //!
-//! A proof ([`Staff`], [`Customer`]) can't be made outside of this module, so a function of the store that takes one
-//! can't be called without its check.
+//! Only this module can make the proofs [`Staff`], [`Customer`] and [`OrderAccess`]. A function that takes one can't be called
+//! without the check.
 
 mod key_set;
 mod mail_token;
@@ -11,60 +11,58 @@ mod token;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 pub use key_set::{Key, KeySet};
 pub(crate) use key_set::{hash, random};
 pub use mail_token::MailToken;
 pub use refresh_token::RefreshToken;
-pub use token::{ACCESS_TOKEN_SECONDS, Claims, Jwks, PublicKeys, SigningKey, verify};
+pub use token::{ACCESS_TOKEN_LIFETIME, Claims, Jwks, PublicKeys, SigningKey, verify};
 
 pub use crate::domain::user::Role;
 use crate::{
     domain::{
         id::Id,
-        input::Fault,
         user::{Actor, Session, User},
+        validation::Violation,
     },
     error::Error,
 };
 
-/// What an access token allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is its own name, and api's words for it stand in as_str")]
+/// Permission that an access token carries. No scope contains another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray, VariantNames)]
+#[strum(const_into_str)]
 pub enum Scope {
+    #[strum(serialize = "products:write")]
     ProductsWrite,
+    #[strum(serialize = "inventory:read")]
     InventoryRead,
+    #[strum(serialize = "inventory:write")]
     InventoryWrite,
+    #[strum(serialize = "orders:own")]
     OrdersOwn,
+    #[strum(serialize = "orders:read")]
     OrdersRead,
+    #[strum(serialize = "orders:write")]
     OrdersWrite,
+    #[strum(serialize = "payments:write")]
     PaymentsWrite,
+    #[strum(serialize = "profile:read")]
     ProfileRead,
+    #[strum(serialize = "account")]
     Account,
+    #[strum(serialize = "users:read")]
     UsersRead,
+    #[strum(serialize = "users:write")]
     UsersWrite,
+    #[strum(serialize = "clients:write")]
     ClientsWrite,
 }
 
 impl Scope {
-    /// All that there are.
-    pub const ALL: [Self; 12] = [
-        Self::ProductsWrite,
-        Self::InventoryRead,
-        Self::InventoryWrite,
-        Self::OrdersOwn,
-        Self::OrdersRead,
-        Self::OrdersWrite,
-        Self::PaymentsWrite,
-        Self::ProfileRead,
-        Self::Account,
-        Self::UsersRead,
-        Self::UsersWrite,
-        Self::ClientsWrite,
-    ];
-    /// What a customer's own session allows. [`Account`](Self::Account) comes with no other way in.
+    /// Scopes of a customer's own session. No other grant includes [`Account`](Self::Account).
     const CUSTOMER: [Self; 3] = [Self::OrdersOwn, Self::ProfileRead, Self::Account];
-    /// What running the shop takes.
+    /// Scopes for running the shop.
     const STAFF: [Self; 7] = [
         Self::ProductsWrite,
         Self::InventoryRead,
@@ -74,44 +72,26 @@ impl Scope {
         Self::PaymentsWrite,
         Self::UsersRead,
     ];
-    /// What a customer can let an app do in their name. It can neither pay nor touch the account.
+    /// Scopes that a user can grant to an app, which can thus neither pay nor change the account.
     pub const DELEGABLE: [Self; 2] = [Self::OrdersOwn, Self::ProfileRead];
-    /// What a program can do in its own name.
+    /// Scopes that a machine client can have.
     pub const MACHINE: [Self; 7] = Self::STAFF;
-
-    /// As tokens and the contract write it. None is part of another.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ProductsWrite => "products:write",
-            Self::InventoryRead => "inventory:read",
-            Self::InventoryWrite => "inventory:write",
-            Self::OrdersOwn => "orders:own",
-            Self::OrdersRead => "orders:read",
-            Self::OrdersWrite => "orders:write",
-            Self::PaymentsWrite => "payments:write",
-            Self::ProfileRead => "profile:read",
-            Self::Account => "account",
-            Self::UsersRead => "users:read",
-            Self::UsersWrite => "users:write",
-            Self::ClientsWrite => "clients:write",
-        }
-    }
 }
 
-/// A set of scopes, written with spaces between them (RFC 6749, section 3.3).
+/// A set of scopes, separated by spaces (RFC 6749, section 3.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// Reads one or more of them, each once.
+    /// Parses one or more scopes, each at most once.
     ///
     /// # Errors
-    /// [`Fault::Format`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        const FORM: Fault = Fault::Format("scopes of the shop, each once, with spaces between them");
+    /// [`Violation::Format`].
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        const FORM: Violation = Violation::Format("scopes of the shop, each once, separated by spaces");
         let mut scopes = Vec::new();
         for name in text.split(' ') {
-            let scope = Scope::ALL.into_iter().find(|scope| scope.as_str() == name).ok_or(FORM)?;
+            let scope = name.parse().map_err(|_| FORM)?;
             if scopes.contains(&scope) {
                 return Err(FORM);
             }
@@ -120,17 +100,14 @@ impl Scopes {
         Ok(Self(scopes))
     }
 
-    /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = Scope> {
         self.0.iter().copied()
     }
 
-    /// Whether all of them are among those.
     pub fn are_among(&self, others: &[Scope]) -> bool {
         self.0.iter().all(|scope| others.contains(scope))
     }
 
-    /// Whether all of them are in another set.
     pub fn are_within(&self, others: &Self) -> bool {
         self.are_among(&others.0)
     }
@@ -144,7 +121,7 @@ impl From<&[Scope]> for Scopes {
 
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.0.iter().map(|scope| scope.as_str()).collect();
+        let names: Vec<&str> = self.0.iter().map(|scope| scope.into_str()).collect();
         f.write_str(&names.join(" "))
     }
 }
@@ -162,7 +139,7 @@ impl<'de> Deserialize<'de> for Scopes {
 }
 
 impl Role {
-    /// What a session of somebody with this role allows.
+    /// Returns the scopes of a session of a user with this role.
     pub fn scopes(self) -> Scopes {
         use Scope::{ClientsWrite, UsersWrite};
         Scopes(match self {
@@ -173,36 +150,33 @@ impl Role {
     }
 }
 
-/// To whom a token is given, and what for.
+/// Whose token it is, and what it allows.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// Whose token it is.
     pub subject: Actor,
-    /// The OAuth client that it is issued to.
+    /// OAuth client to which the token is issued.
     pub client_id: String,
-    /// The session that it belongs to, if a person began one.
+    /// Session of a user; machine clients have none.
     pub session: Option<Id<Session>>,
-    /// What it allows.
     pub scope: Scopes,
 }
 
-/// The OAuth client that the shop's own front is, for sessions that begin with a password.
+/// Client id of the shop's own storefront, for sessions that begin with a password.
 pub const FIRST_PARTY: &str = "storefront";
 
-/// Somebody, or some program, whose token has the scope that was asked for.
+/// Proof that the caller's token has the required scope: a user or a machine client.
 #[derive(Clone, Debug)]
 pub struct Staff {
     actor: Actor,
 }
 
 impl Staff {
-    /// Who it is.
     pub fn id(&self) -> Actor {
         self.actor
     }
 }
 
-/// A person whose token has the scope that was asked for, in their own affairs.
+/// Proof that a user's token has the required scope, for their own data.
 #[derive(Clone, Debug)]
 pub struct Customer {
     id: Id<User>,
@@ -210,28 +184,26 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Who it is.
     pub fn id(&self) -> Id<User> {
         self.id
     }
 
-    /// The session that they are calling from.
+    /// Returns the session of the token.
     pub fn session(&self) -> Option<Id<Session>> {
         self.session
     }
 }
 
-/// Somebody who may reach an order: its customer, or whoever may reach all.
+/// Proof that the caller may access orders.
 #[derive(Clone, Debug)]
 pub enum OrderAccess {
-    /// One's own.
+    /// The caller's own.
     Own(Customer),
-    /// Any.
+    /// All orders.
     Any(Staff),
 }
 
 impl OrderAccess {
-    /// Who it is.
     pub fn actor(&self) -> Actor {
         match self {
             Self::Own(customer) => Actor::User(customer.id()),
@@ -239,7 +211,7 @@ impl OrderAccess {
         }
     }
 
-    /// Whether that customer's orders are in reach.
+    /// Returns whether the caller may access this customer's orders.
     pub fn reaches(&self, customer: Id<User>) -> bool {
         match self {
             Self::Own(own) => own.id() == customer,
@@ -248,7 +220,7 @@ impl OrderAccess {
     }
 }
 
-/// What a valid access token says.
+/// A verified access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     subject: Actor,
@@ -257,7 +229,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// The proof that the caller may do what needs `scope`.
+    /// Requires `scope` of a user or machine client.
     ///
     /// # Errors
     /// [`Error::InsufficientScope`].
@@ -266,19 +238,19 @@ impl Access {
         Ok(Staff { actor: self.subject })
     }
 
-    /// The proof that the caller may do, for themselves, what needs `scope`.
+    /// Requires `scope` of a user.
     ///
     /// # Errors
-    /// [`Error::InsufficientScope`], also for a program: it has no affairs of its own.
+    /// [`Error::InsufficientScope`], also for a machine client.
     pub fn customer(&self, scope: Scope) -> Result<Customer, Error> {
         self.allows(scope)?;
         match self.subject {
             Actor::User(id) => Ok(Customer { id, session: self.session }),
-            Actor::Client(_) => Err(Error::InsufficientScope(scope.as_str())),
+            Actor::Client(_) => Err(Error::InsufficientScope(scope.into_str())),
         }
     }
 
-    /// The proof that the caller may reach orders: any, with `scope`; else their own.
+    /// Requires access to orders: all of them with `scope`, otherwise the user's own.
     ///
     /// # Errors
     /// [`Error::InsufficientScope`].
@@ -290,7 +262,7 @@ impl Access {
         }
     }
 
-    /// The session that the token belongs to, and whose it is.
+    /// Returns the session of the token, and its user.
     pub fn session(&self) -> Option<(Id<User>, Id<Session>)> {
         match self.subject {
             Actor::User(id) => self.session.map(|session| (id, session)),
@@ -299,16 +271,16 @@ impl Access {
     }
 
     fn allows(&self, scope: Scope) -> Result<(), Error> {
-        let granted = self.scope.split(' ').any(|granted| granted == scope.as_str());
-        if granted { Ok(()) } else { Err(Error::InsufficientScope(scope.as_str())) }
+        let granted = self.scope.split(' ').any(|granted| granted == scope.into_str());
+        if granted { Ok(()) } else { Err(Error::InsufficientScope(scope.into_str())) }
     }
 }
 
-/// Why a token does not open the door.
+/// Why a token is not valid.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It names a key that is not, or not yet, known here.
+pub enum TokenError {
+    /// Its key is unknown, or not known yet.
     UnknownKey,
-    /// It is damaged, forged, expired, or meant for somebody else.
+    /// Damaged, forged, expired, or issued for another audience.
     Invalid,
 }

@@ -1,6 +1,6 @@
 //! Access tokens: JSON Web Tokens by RFC 9068.
 
-use std::{collections::HashMap, sync::Once};
+use std::{collections::HashMap, sync::Once, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
@@ -11,7 +11,7 @@ use jsonwebtoken::{
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Grant, Key, Refusal, random};
+use super::{Access, Grant, Key, TokenError, random};
 use crate::{
     domain::{
         id::Id,
@@ -45,11 +45,11 @@ pub struct Claims {
     pub scope: String,
 }
 
-/// How long an access token lives, in seconds.
-pub const ACCESS_TOKEN_SECONDS: i64 = 15 * 60;
+/// Lifetime of an access token.
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// Clocks may differ by so many seconds.
-const LEEWAY_SECONDS: u64 = 5;
+/// Maximum difference between clocks.
+const LEEWAY: Duration = Duration::from_secs(5);
 /// Far more than any token of ours has, far less than a header may hold.
 const MAX_TOKEN_BYTES: usize = 4_096;
 /// The `typ` of RFC 9068, which keeps other kinds of JWT out.
@@ -68,7 +68,7 @@ impl Claims {
             client_id: grant.client_id.clone(),
             sid: grant.session,
             iat: now.as_seconds(),
-            exp: now.as_seconds() + ACCESS_TOKEN_SECONDS,
+            exp: (now + ACCESS_TOKEN_LIFETIME).as_seconds(),
             jti: BASE64_URL_SAFE_NO_PAD.encode(random::<16>()?),
             scope: grant.scope.to_string(),
         })
@@ -109,34 +109,37 @@ impl From<&PublicKeys> for Jwks {
 /// Judges an access token: EdDSA only, `typ` `at+jwt`, a key of ours by `kid`, issuer and audience, expiry.
 ///
 /// # Errors
-/// [`Refusal::UnknownKey`], [`Refusal::Invalid`].
-pub fn verify(token: &str, keys: &PublicKeys, issuer: &str) -> Result<Access, Refusal> {
+/// [`TokenError::UnknownKey`], [`TokenError::Invalid`].
+pub fn verify(token: &str, keys: &PublicKeys, issuer: &str) -> Result<Access, TokenError> {
     use_ring();
     if token.len() > MAX_TOKEN_BYTES {
-        return Err(Refusal::Invalid);
+        return Err(TokenError::Invalid);
     }
-    let header = jsonwebtoken::decode_header(token).map_err(|_| Refusal::Invalid)?;
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
     let typ = header.typ.as_deref().map(str::to_ascii_lowercase);
     let typed = typ.is_some_and(|typ| typ == TOKEN_TYPE || typ == format!("application/{TOKEN_TYPE}"));
     // `crit` names what a verifier must understand (RFC 7515, section 4.1.11); no token of ours has it.
     if !typed || header.alg != Algorithm::EdDSA || header.crit.is_some() {
-        return Err(Refusal::Invalid);
+        return Err(TokenError::Invalid);
     }
-    let kid = header.kid.ok_or(Refusal::Invalid)?;
-    let key = DecodingKey::from_ed_der(keys.get(&kid).ok_or(Refusal::UnknownKey)?);
+    let kid = header.kid.ok_or(TokenError::Invalid)?;
+    let key = DecodingKey::from_ed_der(keys.get(&kid).ok_or(TokenError::UnknownKey)?);
 
     let mut validation = Validation::new(Algorithm::EdDSA);
-    validation.leeway = LEEWAY_SECONDS;
+    validation.leeway = LEEWAY.as_secs();
     validation.validate_nbf = true;
     validation.set_issuer(&[issuer]);
     validation.set_audience(&[issuer]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let claims =
-        jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| Refusal::Invalid)?.claims;
+        jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| TokenError::Invalid)?.claims;
     // None of ours lives longer, or was issued in the future.
-    let latest = i64::try_from(jsonwebtoken::get_current_timestamp() + LEEWAY_SECONDS).unwrap_or(i64::MAX);
-    if claims.exp.saturating_sub(claims.iat) > ACCESS_TOKEN_SECONDS || claims.iat > latest {
-        return Err(Refusal::Invalid);
+    let latest = i64::try_from(jsonwebtoken::get_current_timestamp() + LEEWAY.as_secs()).unwrap_or(i64::MAX);
+    let lifetime = claims.exp.saturating_sub(claims.iat);
+    if u64::try_from(lifetime).is_ok_and(|lifetime| lifetime > ACCESS_TOKEN_LIFETIME.as_secs())
+        || claims.iat > latest
+    {
+        return Err(TokenError::Invalid);
     }
     Ok(Access { subject: claims.sub, session: claims.sid, scope: claims.scope })
 }
@@ -225,7 +228,16 @@ fn use_ring() {
     };
     static ONCE: Once = Once::new();
     // It fails only where a provider is set already, which none but this line does.
-    ONCE.call_once(|| RING.install_default().unwrap_or_default());
+    ONCE.call_once(|| {
+        // Fails only if a provider is already installed.
+        if RING.install_default().is_err() {
+            crate::telemetry::event(
+                crate::telemetry::Level::Warn,
+                "jsonwebtoken has another crypto provider",
+                "",
+            );
+        }
+    });
 }
 
 struct Signer(Ed25519KeyPair);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::input::{self, Fault};
+use super::validation::{self, Violation};
 
 /// Where a browser is sent back to, spelled exactly as it was registered (RFC 9700, section 2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,11 +15,11 @@ impl RedirectUri {
     /// Neither fragment nor user information; up to 500 characters.
     ///
     /// # Errors
-    /// [`Fault::TooLong`], [`Fault::Format`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        const FORM: Fault =
-            Fault::Format("an https URL, http on this machine, or an app's own scheme; no fragment");
-        let text = input::line(text, 1, 500)?;
+    /// [`Violation::TooLong`], [`Violation::Format`].
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        const FORM: Violation =
+            Violation::Format("an https URL, http on this machine, or an app's own scheme; no fragment");
+        let text = validation::line(text, 1, 500)?;
         let url = Url::parse(&text).map_err(|_| FORM)?;
         let scheme = match url.scheme() {
             "https" => url.host().is_some(),

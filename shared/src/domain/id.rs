@@ -1,15 +1,15 @@
-//! Identifiers: a prefix that tells the kind, and a time-sortable random part.
+//! Identifiers: a prefix that names the kind, and a ULID.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::Ulid;
 
-use super::{input::Fault, time::Timestamp};
+use super::{time::Timestamp, validation::Violation};
 
-/// A kind of thing that has ids of its own.
+/// A kind of thing that has ids.
 pub trait Entity {
-    /// What its ids begin with, before the underscore.
+    /// Prefix of its ids, before the underscore.
     const PREFIX: &'static str;
 }
 
@@ -21,28 +21,29 @@ pub struct Id<T> {
 }
 
 impl<T: Entity> Id<T> {
-    /// The id of something made at `at`; `entropy` (of which 80 bits count) keeps it apart from all others.
+    /// Makes the id of something created at `at`. `entropy`, of which 80 bits count, makes it unique.
     pub fn new(at: Timestamp, entropy: u128) -> Self {
-        let millis = u64::try_from(at.as_millis()).unwrap_or_default();
+        // No clock of ours runs before 1970.
+        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
         Self::of(Ulid::from_parts(millis, entropy))
     }
 
-    /// The moment in which it was made.
+    /// Returns the moment of creation.
     pub fn created_at(self) -> Timestamp {
         Timestamp::from_millis(i64::try_from(self.ulid.timestamp_ms()).unwrap_or(i64::MAX))
     }
 
-    /// The id without its prefix.
+    /// Returns the id without its prefix.
     pub(super) fn ulid(self) -> String {
         self.ulid.to_string()
     }
 
-    /// The id as 16 bytes, for what has to be short.
+    /// Returns the id as 16 bytes, for compact encodings.
     pub fn to_bytes(self) -> [u8; 16] {
         self.ulid.to_bytes()
     }
 
-    /// The id that [`to_bytes`](Self::to_bytes) has given.
+    /// Restores the id from [`to_bytes`](Self::to_bytes).
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self::of(Ulid::from_bytes(bytes))
     }
@@ -53,13 +54,13 @@ impl<T: Entity> Id<T> {
 }
 
 impl<T: Entity> FromStr for Id<T> {
-    type Err = Fault;
+    type Err = Violation;
 
-    /// Takes only what [`Display`](fmt::Display) writes: one spelling a thing.
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    /// Accepts only what [`Display`](fmt::Display) writes: an id has one spelling.
+    fn from_str(text: &str) -> Result<Self, Violation> {
         let ulid = text.strip_prefix(T::PREFIX).and_then(|rest| rest.strip_prefix('_'));
         let id = ulid.and_then(|ulid| Ulid::from_string(ulid).ok()).map(Self::of);
-        id.filter(|id| id.to_string() == text).ok_or(Fault::Format("an id of this kind"))
+        id.filter(|id| id.to_string() == text).ok_or(Violation::Format("an id of this kind"))
     }
 }
 

@@ -1,36 +1,33 @@
-//! Stock: how much there is of a product, and the ledger of how that came about.
+//! Stock and the ledger of its movements.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cause::By,
+    change::Initiator,
     id::{Entity, Id},
-    input::{self, Fault, Object},
-    order::OrderId,
-    product::{NewProduct, Product},
+    order_id::OrderId,
+    product::{Availability, NewProduct, Product},
     time::Timestamp,
     user::Actor,
+    validation::{self, Field, Object, Violation},
 };
 
-/// The stock of one product. Always `available + reserved = on_hand`, and none of them negative.
+/// Stock of one product: `available + reserved = on_hand`, none of them negative.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
-    /// Whose stock it is.
     pub product_id: Id<Product>,
-    /// Pieces in the house: the sum of the product's movements.
+    /// Pieces in the warehouse: the sum of the product's movements.
     pub on_hand: i64,
-    /// Pieces that open orders have a claim on.
+    /// Pieces that open orders have reserved.
     pub reserved: i64,
-    /// Pieces that can still be sold.
+    /// Pieces that can be sold.
     pub available: i64,
-    /// At how many available pieces and fewer it counts as low.
+    /// Stock counts as low at this many available pieces or fewer.
     pub low_stock_threshold: i64,
-    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
 impl Stock {
-    /// The stock that a new product begins with.
     pub fn opening(product: &Product, new: &NewProduct) -> Self {
         Self {
             product_id: product.id,
@@ -42,66 +39,27 @@ impl Stock {
         }
     }
 
-    /// What everybody may know of it.
     pub fn availability(&self) -> Availability {
         Availability::of(self.available, self.low_stock_threshold)
     }
 }
 
-/// How much there is of a product, as everybody may know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Availability {
-    /// More than the threshold.
-    InStock,
-    /// Some, but no more than the threshold.
-    LowStock,
-    /// None.
-    OutOfStock,
-}
-
-impl Availability {
-    /// The band that so many available pieces fall into.
-    pub fn of(available: i64, low_stock_threshold: i64) -> Self {
-        if available <= 0 {
-            Self::OutOfStock
-        } else if available <= low_stock_threshold {
-            Self::LowStock
-        } else {
-            Self::InStock
-        }
-    }
-
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InStock => "in_stock",
-            Self::LowStock => "low_stock",
-            Self::OutOfStock => "out_of_stock",
-        }
-    }
-}
-
-/// One line of the ledger of what is on hand.
+/// One entry of a product's stock ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Movement {
-    /// Its identifier; movements sort by it as they happened.
+    /// Movements sort by their ids in the order in which they happened.
     pub id: Id<Movement>,
-    /// What moved.
     pub product_id: Id<Product>,
-    /// How many pieces came in, or went out where negative. Never 0.
+    /// Pieces received, or removed if negative. Never 0.
     pub delta: i64,
-    /// Why.
-    pub reason: Reason,
-    /// What the staff had to say about it.
+    pub reason: MovementReason,
+    /// Staff's remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Who did it.
-    pub actor: By,
-    /// For which order.
+    pub actor: Initiator,
+    /// Order that was shipped or returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<OrderId>,
-    /// When.
     pub created_at: Timestamp,
 }
 
@@ -110,13 +68,13 @@ impl Entity for Movement {
 }
 
 impl Movement {
-    /// The first line of a new product's ledger; there is none where there is no stock.
+    /// Returns the first entry of a new product's ledger, if the product starts with stock.
     pub fn opening(id: Id<Movement>, stock: &Stock, actor: Actor) -> Option<Self> {
         (stock.on_hand > 0).then_some(Self {
             id,
             product_id: stock.product_id,
             delta: stock.on_hand,
-            reason: Reason::Opening,
+            reason: MovementReason::Opening,
             note: None,
             actor: actor.into(),
             order_id: None,
@@ -125,60 +83,58 @@ impl Movement {
     }
 }
 
-/// Why stock moved.
+/// Reason of a stock movement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// Came with the product's entry.
+pub enum MovementReason {
+    /// Initial stock of a new product.
     Opening,
-    /// Came from a supplier.
+    /// Received from a supplier.
     Received,
-    /// Was miscounted.
+    /// Corrects a miscount.
     Correction,
-    /// Broke or was lost.
+    /// Broken or lost.
     Damaged,
-    /// Came back from a customer.
+    /// Returned by a customer.
     Returned,
-    /// Went to a customer.
+    /// Shipped to a customer.
     Shipped,
 }
 
-impl Reason {
-    /// Reads a reason that the staff may give; openings and shipments are the shop's own.
-    fn parse(text: &str) -> Result<Self, Fault> {
+impl MovementReason {
+    /// Parses a reason that staff may give. The shop itself records openings and shipments.
+    fn parse(text: &str) -> Result<Self, Violation> {
         match text {
             "received" => Ok(Self::Received),
             "correction" => Ok(Self::Correction),
             "damaged" => Ok(Self::Damaged),
             "returned" => Ok(Self::Returned),
-            _ => Err(Fault::UnknownValue("received, correction, damaged, returned")),
+            _ => Err(Violation::UnknownValue(&["received", "correction", "damaged", "returned"])),
         }
     }
 }
 
-/// A change of stock that the staff asks for.
+/// Stock adjustment by staff.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Adjustment {
     delta: i64,
-    reason: Reason,
+    reason: MovementReason,
     note: Option<String>,
 }
 
 impl Adjustment {
     const MAX: i64 = 1_000_000_000;
 
-    /// Reads it from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
         let delta = body.field("delta").integer(|delta| match delta {
-            0 => Err(Fault::Format("a number other than 0")),
-            _ => input::within(delta, -Self::MAX, Self::MAX),
+            0 => Err(Violation::Format("a number other than 0")),
+            _ => validation::within(delta, -Self::MAX, Self::MAX),
         });
-        let reason = body.field("reason").text(Reason::parse);
-        let note = body.field("note").optional(|field| field.text(|text| input::prose(text, 1, 500)));
+        let reason = body.field("reason").text(MovementReason::parse);
+        let note = body.field("note").optional(|field| field.text(|text| validation::prose(text, 1, 500)));
         Some(Self { delta: delta?, reason: reason?, note: note? })
     }
 
-    /// The line of the ledger that it makes.
     pub fn movement(
         self,
         id: Id<Movement>,
@@ -188,5 +144,89 @@ impl Adjustment {
     ) -> Movement {
         let Self { delta, reason, note } = self;
         Movement { id, product_id, delta, reason, note, actor: actor.into(), order_id: None, created_at: now }
+    }
+}
+
+/// A quantity of one product, as requests and orders name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemQuantity {
+    pub product_id: Id<Product>,
+    /// Pieces, from 1.
+    pub quantity: i64,
+}
+
+impl ItemQuantity {
+    /// Maximum entries of one request. Each takes two items of a transaction (stock and movement), which holds 100.
+    pub const MAX: usize = 48;
+    const MAX_QUANTITY: i64 = 10_000;
+
+    pub fn read(body: &mut Object) -> Option<Self> {
+        let product_id = body.field("product_id").text(str::parse);
+        let quantity =
+            body.field("quantity").integer(|quantity| validation::within(quantity, 1, Self::MAX_QUANTITY));
+        Some(Self { product_id: product_id?, quantity: quantity? })
+    }
+
+    pub fn read_list(field: Field) -> Option<Vec<Self>> {
+        field.list(Self::MAX, |item| item.object(Self::read))
+    }
+}
+
+/// Change of one product's stock, in pieces; negative where they decrease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StockChange {
+    pub product_id: Id<Product>,
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub available: i64,
+}
+
+/// Stock changes that go with a change of an order. Each product occurs once: a transaction may touch an item only once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StockChanges(Vec<StockChange>);
+
+impl StockChanges {
+    pub fn iter(&self) -> impl Iterator<Item = &StockChange> {
+        self.0.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn reserve(&mut self, product: Id<Product>, pieces: i64) {
+        self.add(product, 0, pieces, -pieces);
+    }
+
+    /// Returns reserved pieces to sale.
+    pub fn release(&mut self, product: Id<Product>, pieces: i64) {
+        self.add(product, 0, -pieces, pieces);
+    }
+
+    /// Takes reserved pieces out of the warehouse.
+    pub fn ship(&mut self, product: Id<Product>, pieces: i64) {
+        self.add(product, -pieces, -pieces, 0);
+    }
+
+    /// Puts returned pieces back on sale.
+    pub fn restock(&mut self, product: Id<Product>, pieces: i64) {
+        self.add(product, pieces, 0, pieces);
+    }
+
+    fn add(&mut self, product_id: Id<Product>, on_hand: i64, reserved: i64, available: i64) {
+        match self.0.iter_mut().find(|change| change.product_id == product_id) {
+            Some(change) => {
+                change.on_hand += on_hand;
+                change.reserved += reserved;
+                change.available += available;
+            }
+            None => self.0.push(StockChange { product_id, on_hand, reserved, available }),
+        }
+    }
+
+    pub fn extend(&mut self, others: Self) {
+        for other in others.0 {
+            self.add(other.product_id, other.on_hand, other.reserved, other.available);
+        }
     }
 }

@@ -1,14 +1,25 @@
-//! The shop's rules, pure: no I/O, no clock, no HTTP. A value of these types is valid, or it could not be made.
+//! The shop's rules: pure, without I/O, clock or HTTP. A value of a domain type is always valid.
+//!
+//! Modules in reading order; each uses only those above it.
 
-pub mod cause;
-pub mod client;
-pub mod id;
-pub mod input;
-pub mod inventory;
-pub mod listing;
-pub mod money;
-pub mod order;
-pub mod payment;
-pub mod product;
 pub mod time;
+pub mod validation;
+
+pub mod id;
+pub mod money;
+
 pub mod user;
+
+pub mod change;
+pub mod client;
+
+pub mod product;
+
+pub mod listing;
+pub mod order_id;
+
+pub mod inventory;
+
+pub mod payment;
+
+pub mod order;

@@ -5,7 +5,7 @@ use std::fmt;
 use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
 
-use super::input::{self, Fault, Object};
+use super::validation::{self, Object, Violation};
 
 /// An amount of money in the minor units of its currency (ISO 4217): 1999 USD is $19.99, 1999 JPY is ¥1999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,14 +25,14 @@ impl Money {
 
     /// Reads a price: `{"amount": 1999, "currency": "USD"}`, from 1 to [`Self::MAX_PRICE`].
     pub fn read(price: &mut Object) -> Option<Self> {
-        let amount = price.field("amount").integer(|amount| input::within(amount, 1, Self::MAX_PRICE));
+        let amount = price.field("amount").integer(|amount| validation::within(amount, 1, Self::MAX_PRICE));
         let currency = price.field("currency").text(currency);
         Some(Self::new(amount?, currency?))
     }
 
     /// Reads a sum of prices, as a price, but of any size.
     pub fn read_total(total: &mut Object) -> Option<Self> {
-        let amount = total.field("amount").integer(|amount| input::within(amount, 0, i64::MAX));
+        let amount = total.field("amount").integer(|amount| validation::within(amount, 0, i64::MAX));
         let currency = total.field("currency").text(currency);
         Some(Self::new(amount?, currency?))
     }
@@ -72,7 +72,7 @@ impl fmt::Display for Money {
 }
 
 /// A currency that has minor units: not gold, nor the code for testing.
-fn currency(code: &str) -> Result<Currency, Fault> {
+fn currency(code: &str) -> Result<Currency, Violation> {
     let currency = Currency::from_code(code).filter(|currency| currency.exponent().is_some());
-    currency.ok_or(Fault::UnknownValue("the currency codes of ISO 4217"))
+    currency.ok_or(Violation::UnknownValue(&["the currency codes of ISO 4217"]))
 }

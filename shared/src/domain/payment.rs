@@ -1,42 +1,36 @@
-//! Payments and refunds, and what the provider says of them.
+//! Payments, refunds, and the payment provider's updates about them.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 use super::{
     id::{Entity, Id},
-    input::{self, Fault, Object},
+    inventory::ItemQuantity,
     money::Money,
-    order::Pick,
     time::Timestamp,
+    validation::{self, Object, Violation},
 };
 
-/// One attempt to pay an order.
+/// A payment attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
-    /// Its identifier.
     pub id: Id<Payment>,
-    /// What came of it.
-    pub status: Status,
-    /// Whether the money is taken at once.
+    pub status: AttemptStatus,
     pub capture: Capture,
-    /// What is to be paid.
     pub amount: Money,
-    /// What the shop has taken.
     pub captured: Money,
-    /// What of that went back.
     pub refunded: Money,
-    /// Why the customer's bank declined it, in the provider's words.
+    /// The provider's code for why the customer's bank declined the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decline_code: Option<String>,
-    /// What the customer has to do.
+    /// Action that the customer has to take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_action: Option<NextAction>,
-    /// The provider's id for it.
+    /// Id of the provider's PaymentIntent.
     pub provider_id: String,
-    /// What the provider was asked to capture, as long as it has not said that it has.
+    /// Amount of a capture that the provider has not confirmed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capturing: Option<Money>,
-    /// When it was begun.
     pub created_at: Timestamp,
 }
 
@@ -44,146 +38,116 @@ impl Entity for Payment {
     const PREFIX: &'static str = "pay";
 }
 
-/// What came of a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// State of a payment attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// The provider has not said yet.
+pub enum AttemptStatus {
+    /// The provider has not reported an outcome yet.
     Processing,
-    /// The customer has to do something first.
+    /// The customer must complete an action first, such as 3-D Secure.
     RequiresAction,
-    /// The money is reserved.
+    /// The bank has reserved the money.
     Authorized,
-    /// The money is the shop's.
+    /// The money has been collected.
     Captured,
-    /// It was declined.
+    /// The bank declined.
     Failed,
-    /// It was called off, or not captured in time.
+    /// Cancelled, or not captured before the authorization lapsed.
     Voided,
 }
 
-impl Status {
-    /// All that there are.
-    pub const ALL: [Self; 6] = [
-        Self::Processing,
-        Self::RequiresAction,
-        Self::Authorized,
-        Self::Captured,
-        Self::Failed,
-        Self::Voided,
-    ];
-
-    /// Whether it may go on to another.
+impl AttemptStatus {
+    /// Returns whether the transition is allowed.
     pub fn may_become(self, next: Self) -> bool {
-        use Status::{Authorized, Captured, Failed, Processing, RequiresAction, Voided};
+        use AttemptStatus::{Authorized, Captured, Failed, Processing, RequiresAction, Voided};
         match self {
             Processing => next != Processing,
             RequiresAction => next != RequiresAction,
             Authorized => matches!(next, Captured | Voided),
-            // The provider's word is the last, whatever was heard before.
+            // The provider's latest answer wins over any earlier one.
             Failed => next == Captured,
             Captured | Voided => false,
         }
     }
 
-    /// Whether money is reserved by it, or may be.
+    /// Returns whether the payment reserves money or may still do so.
     pub fn is_live(self) -> bool {
         matches!(self, Self::Processing | Self::RequiresAction | Self::Authorized)
     }
 }
 
-/// When the money of a payment is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// When a payment is captured.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Capture {
-    /// At once.
+    /// On confirmation.
     Automatic,
-    /// When the staff says so.
+    /// On request by staff.
     Manual,
 }
 
-impl Capture {
-    /// As the API and the provider write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Automatic => "automatic",
-            Self::Manual => "manual",
-        }
-    }
-}
-
-/// What a customer has to do for a payment: go there, and prove to their bank who they are (3-D Secure).
+/// Action by which the customer authenticates to their bank (3-D Secure).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum NextAction {
-    /// Open a page.
-    RedirectToUrl {
-        /// Its address.
-        url: String,
-    },
+    RedirectToUrl { url: String },
 }
 
 impl Payment {
-    /// What of it could still go back, but for what is on its way.
-    pub(super) fn left(&self) -> i64 {
+    /// Returns the captured amount that is not refunded yet, in minor units.
+    pub(super) fn refundable(&self) -> i64 {
         self.captured.amount() - self.refunded.amount()
     }
 }
 
-/// How a customer wants to pay.
+/// Request to pay an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewPayment {
-    /// The provider's token of a card, never its number.
+    /// The provider's token for a card, never its number.
     pub payment_method: String,
-    /// When the money is taken.
     pub capture: Capture,
-    /// Where the customer's bank sends them back to.
+    /// Page to which the customer's bank redirects.
     pub return_url: Option<String>,
 }
 
 impl NewPayment {
-    /// Reads it from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
         let payment_method = body.field("payment_method").text(payment_method);
-        let capture = body.field("capture").or(Capture::Automatic, |field| {
-            field.text(|text| match text {
-                "automatic" => Ok(Capture::Automatic),
-                "manual" => Ok(Capture::Manual),
-                _ => Err(Fault::UnknownValue("automatic, manual")),
-            })
-        });
+        let capture = body.field("capture").or(Capture::Automatic, |field| field.text(validation::one_of));
         let return_url = body.field("return_url").optional(|field| field.text(address));
         Some(Self { payment_method: payment_method?, capture: capture?, return_url: return_url? })
     }
 }
 
-fn payment_method(text: &str) -> Result<String, Fault> {
-    const FORM: Fault = Fault::Format("a token of the payment provider, as in pm_card_visa");
-    let token = text.strip_prefix("pm_").unwrap_or_default();
+fn payment_method(text: &str) -> Result<String, Violation> {
+    const FORM: Violation = Violation::Format("a token of the payment provider, as in pm_card_visa");
+    let token = text.strip_prefix("pm_").unwrap_or("");
     if text.len() > 255 {
-        return Err(Fault::TooLong(255));
+        return Err(Violation::TooLong(255));
     }
     let fits = !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if fits { Ok(text.to_owned()) } else { Err(FORM) }
 }
 
-fn address(text: &str) -> Result<String, Fault> {
+fn address(text: &str) -> Result<String, Violation> {
     if text.len() > 2048 {
-        return Err(Fault::TooLong(2048));
+        return Err(Violation::TooLong(2048));
     }
     let web = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    web.map(|_| text.to_owned()).ok_or(Fault::Format("a web address"))
+    web.map(|_| text.to_owned()).ok_or(Violation::Format("a web address"))
 }
 
-/// How much of what is reserved is to be taken; all of it, if nothing is said.
+/// Request to capture an authorized payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewCapture {
-    /// In minor units of the order's currency.
+    /// Minor units of the order's currency; everything authorized if absent.
     pub amount: Option<i64>,
 }
 
 impl NewCapture {
-    /// Reads it from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
         Some(Self { amount: amount(body)? })
     }
@@ -191,56 +155,48 @@ impl NewCapture {
 
 fn amount(body: &mut Object) -> Option<Option<i64>> {
     body.field("amount").optional(|field| {
-        field.integer(|amount| if amount < 1 { Err(Fault::TooSmall(1)) } else { Ok(amount) })
+        field.integer(|amount| if amount < 1 { Err(Violation::TooSmall(1)) } else { Ok(amount) })
     })
 }
 
-/// What is to go back to the customer.
+/// Request to refund a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NewRefund {
-    /// In minor units of the order's currency; all that is left, if nothing is said.
+    /// Minor units of the order's currency; everything left if absent.
     pub amount: Option<i64>,
-    /// Why, for the staff.
+    /// Note for staff.
     pub reason: Option<String>,
-    /// What came back, and is on sale again.
-    pub restock: Vec<Pick>,
-    /// What need not be shipped any more.
-    pub release: Vec<Pick>,
+    /// Returned pieces to put back on sale.
+    pub restock: Vec<ItemQuantity>,
+    /// Pieces that need no longer be shipped.
+    pub release: Vec<ItemQuantity>,
 }
 
 impl NewRefund {
-    /// Reads it from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
         let amount = amount(body);
-        let reason = body.field("reason").optional(|field| field.text(|text| input::prose(text, 1, 500)));
-        let restock = body.field("restock").or(Vec::new(), Pick::read_list);
-        let release = body.field("release").or(Vec::new(), Pick::read_list);
+        let reason =
+            body.field("reason").optional(|field| field.text(|text| validation::prose(text, 1, 500)));
+        let restock = body.field("restock").or(Vec::new(), ItemQuantity::read_list);
+        let release = body.field("release").or(Vec::new(), ItemQuantity::read_list);
         Some(Self { amount: amount?, reason: reason?, restock: restock?, release: release? })
     }
 }
 
-/// Money that goes back, and what becomes of the goods.
+/// A refund, with what happens to the goods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refund {
-    /// Its identifier.
     pub id: Id<Refund>,
-    /// The payment that it is taken from.
     pub payment_id: Id<Payment>,
-    /// How far it is.
     pub status: RefundStatus,
-    /// How much goes back.
     pub amount: Money,
-    /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What came back, and is on sale again.
-    pub restock: Vec<Pick>,
-    /// What is not shipped any more.
-    pub release: Vec<Pick>,
-    /// The provider's id for it, once it has accepted it.
+    pub restock: Vec<ItemQuantity>,
+    pub release: Vec<ItemQuantity>,
+    /// The provider's id, once it has accepted the refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<String>,
-    /// When it was begun.
     pub created_at: Timestamp,
 }
 
@@ -249,77 +205,70 @@ impl Entity for Refund {
 }
 
 impl Refund {
-    /// Whether it is not known if the provider has heard of it.
+    /// Returns whether the provider may not have received the refund.
     pub fn is_in_doubt(&self) -> bool {
         self.status == RefundStatus::Pending && self.provider_id.is_none()
     }
 }
 
-/// How far a refund is.
+/// State of a refund.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundStatus {
-    /// On its way, or not yet accepted.
     Pending,
-    /// The money has gone back.
     Succeeded,
-    /// The provider has refused it, or could not bring it to the customer.
+    /// The provider refused the refund, or the customer's bank returned it.
     Failed,
 }
 
-/// What the provider says of a payment, now. Whatever else was heard of it, and in whatever order, this is what counts.
+/// The provider's current answer about a payment. It supersedes all earlier ones, in whatever order they arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intent {
-    /// The provider's id for the payment.
+    /// Id of the PaymentIntent.
     pub id: String,
-    /// How it stands.
     pub state: IntentState,
 }
 
-/// How a payment stands with the provider.
+/// State of a payment at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IntentState {
-    /// Nobody has tried to charge it.
+    /// No one has confirmed it.
     Unconfirmed,
-    /// The bank thinks about it.
     Processing,
-    /// The customer has to do something.
     RequiresAction(Option<NextAction>),
-    /// Declined, with the reason.
+    /// Declined, with the decline code.
     Declined(String),
-    /// The money is reserved.
     Authorized,
-    /// So many minor units were taken.
+    /// In minor units.
     Captured(i64),
-    /// Called off, or lapsed.
+    /// Cancelled, or lapsed.
     Cancelled,
 }
 
-/// What the provider says of a refund, now.
+/// The provider's current answer about a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefundNews {
-    /// The shop's id for it, if the shop has made it.
+pub struct RefundUpdate {
+    /// The shop's id, if the shop made the refund.
     pub refund_id: Option<Id<Refund>>,
-    /// The provider's id for it.
+    /// Id of the provider's PaymentIntent.
     pub provider_id: String,
     /// How far it is.
     pub status: RefundStatus,
 }
 
-impl RefundNews {
-    /// Whether it is said of that refund.
+impl RefundUpdate {
     pub fn is_of(&self, refund: &Refund) -> bool {
         self.refund_id == Some(refund.id) || refund.provider_id.as_ref() == Some(&self.provider_id)
     }
 }
 
-/// What the provider says of a dispute, now.
+/// The provider's current answer about a dispute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DisputeNews {
-    /// The customer's bank wants the money back.
+pub enum DisputeUpdate {
+    /// The customer's bank claims the money back.
     Opened,
-    /// The shop keeps it.
+    /// The shop keeps the money.
     Won,
-    /// The bank has taken it.
+    /// The bank has withdrawn the money.
     Lost,
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::{
     id::{Entity, Id},
-    input::{self, Fault, Object},
-    inventory::Availability,
     money::Money,
     time::Timestamp,
+    validation::{self, Object, Violation},
 };
 
 /// A thing that the shop sells, as everybody may see it.
@@ -25,7 +25,7 @@ pub struct Product {
     /// How much of it there is, roughly: the count itself is the staff's.
     pub availability: Availability,
     /// Whether it can be bought.
-    pub status: Status,
+    pub status: ProductStatus,
     /// When it entered the catalogue.
     pub created_at: Timestamp,
     /// When the entry last changed. A change of stock is none.
@@ -35,7 +35,7 @@ pub struct Product {
 impl Product {
     /// What an ETag of it names: the entry's version, and the availability that is shown with it.
     pub fn etag(&self, version: i64) -> String {
-        format!("{version}-{}", self.availability.as_str())
+        format!("{version}-{}", self.availability.into_str())
     }
 }
 
@@ -64,16 +64,16 @@ pub struct Details {
 impl Details {
     /// Reads them from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
-        let name = body.field("name").text(|text| input::line(text, 1, 200));
+        let name = body.field("name").text(|text| validation::line(text, 1, 200));
         let description = body
             .field("description")
-            .or(String::new(), |field| field.text(|text| input::prose(text, 0, 10_000)));
+            .or(String::new(), |field| field.text(|text| validation::prose(text, 0, 10_000)));
         let category = body.field("category").text(Category::parse);
         let price = body.field("price").object(Money::read);
         let images =
             body.field("images").or(Vec::new(), |field| field.list(10, |image| image.text(image_address)));
         let attributes = body.field("attributes").or(BTreeMap::new(), |field| {
-            field.map(20, |name| input::line(name, 1, 50), |value| input::line(value, 1, 200))
+            field.map(20, |name| validation::line(name, 1, 50), |value| validation::line(value, 1, 200))
         });
         Some(Self {
             name: name?,
@@ -118,7 +118,7 @@ impl NewProduct {
         let details = Details::read(body);
         let initial_stock = body
             .field("initial_stock")
-            .or(0, |field| field.integer(|pieces| input::within(pieces, 0, 1_000_000_000)));
+            .or(0, |field| field.integer(|pieces| validation::within(pieces, 0, 1_000_000_000)));
         let low_stock_threshold = low_stock_threshold(body);
         Some(Self {
             sku: sku?,
@@ -135,7 +135,7 @@ impl NewProduct {
             sku: self.sku.clone(),
             details: self.details.clone(),
             availability: Availability::of(self.initial_stock, self.low_stock_threshold),
-            status: Status::Active,
+            status: ProductStatus::Active,
             created_at: now,
             updated_at: now,
         }
@@ -162,35 +162,44 @@ impl Editable {
 
 fn low_stock_threshold(body: &mut Object) -> Option<i64> {
     body.field("low_stock_threshold")
-        .or(5, |field| field.integer(|pieces| input::within(pieces, 0, 1_000_000)))
+        .or(5, |field| field.integer(|pieces| validation::within(pieces, 0, 1_000_000)))
 }
 
 /// Whether a product can be bought. Nothing is ever destroyed: old orders stay readable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum ProductStatus {
     /// On sale.
     Active,
-    /// Taken from the catalogue.
+    /// Removed from the catalogue.
     Archived,
 }
 
-impl Status {
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Archived => "archived",
-        }
-    }
+/// Stock level of a product, as customers see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum Availability {
+    /// More than the low-stock threshold.
+    InStock,
+    /// Some, but no more than the threshold.
+    LowStock,
+    OutOfStock,
+}
 
-    /// Reads the API's word for it.
-    ///
-    /// # Errors
-    /// [`Fault::UnknownValue`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let all = [Self::Active, Self::Archived];
-        all.into_iter().find(|status| status.as_str() == text).ok_or(Fault::UnknownValue("active, archived"))
+impl Availability {
+    /// Returns the level of `available` pieces.
+    pub fn of(available: i64, low_stock_threshold: i64) -> Self {
+        if available <= 0 {
+            Self::OutOfStock
+        } else if available <= low_stock_threshold {
+            Self::LowStock
+        } else {
+            Self::InStock
+        }
     }
 }
 
@@ -203,14 +212,14 @@ impl Sku {
     /// Reads it as clients write it.
     ///
     /// # Errors
-    /// [`Fault::TooShort`], [`Fault::TooLong`], [`Fault::Format`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let text = input::line(text, 1, 64)?;
+    /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::Format`].
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        let text = validation::line(text, 1, 64)?;
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if text.chars().all(fits) {
             Ok(Self(text))
         } else {
-            Err(Fault::Format("letters, digits, '.', '_', '-'"))
+            Err(Violation::Format("letters, digits, '.', '_', '-'"))
         }
     }
 
@@ -229,14 +238,14 @@ impl Category {
     /// Reads it as clients write it.
     ///
     /// # Errors
-    /// [`Fault::TooShort`], [`Fault::TooLong`], [`Fault::Format`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let text = input::line(text, 1, 64)?;
+    /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::Format`].
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        let text = validation::line(text, 1, 64)?;
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if text.chars().all(fits) {
             Ok(Self(text))
         } else {
-            Err(Fault::Format("lower-case letters, digits, '-'"))
+            Err(Violation::Format("lower-case letters, digits, '-'"))
         }
     }
 
@@ -247,11 +256,15 @@ impl Category {
 }
 
 /// An absolute path below the shop, or an http(s) URL; up to 500 characters.
-fn image_address(text: &str) -> Result<String, Fault> {
-    let text = input::line(text, 1, 500)?;
+fn image_address(text: &str) -> Result<String, Violation> {
+    let text = validation::line(text, 1, 500)?;
     let path = text.starts_with('/') && !text.starts_with("//");
     let url =
         ["https://", "http://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
     let clean = !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '\\'));
-    if (path || url) && clean { Ok(text) } else { Err(Fault::Format("an http(s) URL or an absolute path")) }
+    if (path || url) && clean {
+        Ok(text)
+    } else {
+        Err(Violation::Format("an http(s) URL or an absolute path"))
+    }
 }

@@ -1,8 +1,14 @@
-//! Moments in time, as the API writes them.
+//! Moments in time.
+
+use std::{
+    fmt,
+    ops::{Add, Sub},
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A moment in UTC, to the millisecond; written as RFC 3339 with exactly three decimals.
+/// A moment in UTC with millisecond precision, written as RFC 3339 with exactly three decimals.
 ///
 /// ```
 /// # use shared::domain::time::Timestamp;
@@ -12,24 +18,49 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
-    /// The moment so many milliseconds after 1970. One that lies beyond the calendar becomes its last.
+    /// Returns the moment that many milliseconds after the Unix epoch, or the calendar's last one if it lies beyond.
     pub fn from_millis(millis: i64) -> Self {
         Self(jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX))
     }
 
-    /// Milliseconds since 1970.
+    /// Returns milliseconds since the Unix epoch.
     pub fn as_millis(self) -> i64 {
         self.0.as_millisecond()
     }
 
-    /// Seconds since 1970.
+    /// Returns seconds since the Unix epoch.
     pub fn as_seconds(self) -> i64 {
         self.0.as_second()
     }
+
+    /// Returns the time since `earlier`; zero if that lies in the future.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.as_millis() - earlier.as_millis()).unwrap_or(0))
+    }
 }
 
-impl std::fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self::from_millis(self.as_millis().saturating_add(millis(duration)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self::from_millis(self.as_millis().saturating_sub(millis(duration)))
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3}", self.0)
     }
 }

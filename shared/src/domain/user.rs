@@ -1,13 +1,14 @@
-//! The people who use the shop, what they may say of themselves, and who acts on their behalf.
+//! Users of the shop, their profiles, and the actors of the API.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use strum::{EnumString, IntoStaticStr, VariantNames};
 
 use super::{
     id::{Entity, Id},
-    input::{self, Fault, Object},
     time::Timestamp,
+    validation::{self, Object, Violation},
 };
 
 /// A user of the shop: customer, staff or admin, as they and the staff may see them.
@@ -16,14 +17,14 @@ pub struct User {
     /// Their identifier, for ever.
     pub id: Id<User>,
     /// The address that they log in with, proven to be theirs.
-    pub email: Email,
+    pub email: EmailAddress,
     /// What they say of themselves, and may change.
     #[serde(flatten)]
     pub profile: Profile,
     /// What they are allowed, as a set of scopes.
     pub role: Role,
     /// Whether they may log in.
-    pub status: Status,
+    pub status: AccountStatus,
     /// Always true: only a proven e-mail becomes an account.
     pub email_verified: bool,
     /// When the account was opened.
@@ -67,110 +68,72 @@ impl Profile {
 /// A person's name: one line, 1 to 100 characters.
 ///
 /// # Errors
-/// As for [`input::line`].
-pub fn name(text: &str) -> Result<String, Fault> {
-    input::line(text, 1, 100)
+/// As for [`validation::line`].
+pub fn name(text: &str) -> Result<String, Violation> {
+    validation::line(text, 1, 100)
 }
 
 /// What the staff may change of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Standing {
+pub struct AccessUpdate {
     /// What they are allowed.
     pub role: Role,
     /// Whether they may log in.
-    pub status: Status,
+    pub status: AccountStatus,
 }
 
-impl Standing {
+impl AccessUpdate {
     /// Reads it from the document that a patch has made; tells, too, whether a lock on log-ins is to be lifted.
     pub fn read(body: &mut Object) -> Option<(Self, bool)> {
-        let role = body.field("role").text(Role::parse);
-        let status = body.field("status").text(Status::parse);
+        let role = body.field("role").text(validation::one_of);
+        let status = body.field("status").text(validation::one_of);
         let unlock = body.field("locked").or(false, |field| {
-            field.boolean(|locked| if locked { Err(Fault::UnknownValue("false")) } else { Ok(true) })
+            field.boolean(|locked| if locked { Err(Violation::UnknownValue(&["false"])) } else { Ok(true) })
         });
         Some((Self { role: role?, status: status? }, unlock?))
     }
 }
 
 /// A user's role: the set of scopes that a session of theirs gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Role {
-    /// Buys.
     Customer,
-    /// Runs the shop.
     Staff,
-    /// Runs the staff.
+    /// Staff who may also change other users and register OAuth clients.
     Admin,
 }
 
-impl Role {
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Staff => "staff",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// Reads the API's word for it.
-    ///
-    /// # Errors
-    /// [`Fault::UnknownValue`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let all = [Self::Customer, Self::Staff, Self::Admin];
-        all.into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or(Fault::UnknownValue("customer, staff, admin"))
-    }
-}
-
 /// Whether a user may log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// They may.
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum AccountStatus {
     Active,
-    /// The staff has shut them out.
+    /// An admin has disabled the account.
     Disabled,
-}
-
-impl Status {
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-        }
-    }
-
-    /// Reads the API's word for it.
-    ///
-    /// # Errors
-    /// [`Fault::UnknownValue`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let all = [Self::Active, Self::Disabled];
-        all.into_iter().find(|status| status.as_str() == text).ok_or(Fault::UnknownValue("active, disabled"))
-    }
 }
 
 /// An e-mail address in lower case, so that one mailbox has one spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Email(String);
+pub struct EmailAddress(String);
 
-impl Email {
+impl EmailAddress {
     /// Reads it by the rule of HTML (<https://html.spec.whatwg.org/#valid-e-mail-address>), which leaves out what of
     /// RFC 5322 no mailbox uses; up to 254 characters, 64 before the `@`, and a dot behind it.
     ///
     /// # Errors
-    /// [`Fault::TooLong`], [`Fault::Format`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        const FORM: Fault = Fault::Format("an e-mail address");
+    /// [`Violation::TooLong`], [`Violation::Format`].
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        const FORM: Violation = Violation::Format("an e-mail address");
         if text.chars().count() > 254 {
-            return Err(Fault::TooLong(254));
+            return Err(Violation::TooLong(254));
         }
         let (local, domain) = text.split_once('@').ok_or(FORM)?;
         let label = |label: &str| {
@@ -203,13 +166,17 @@ impl Phone {
     /// Reads it as people write it.
     ///
     /// # Errors
-    /// [`Fault::TooShort`], [`Fault::TooLong`], [`Fault::Format`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let text = input::line(text, 3, 30)?;
+    /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::Format`].
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        let text = validation::line(text, 3, 30)?;
         let digits = text.chars().filter(char::is_ascii_digit).count();
         let rest = text.strip_prefix('+').unwrap_or(&text);
         let fits = rest.chars().all(|c| c.is_ascii_digit() || " ()./-".contains(c));
-        if fits && (3..=15).contains(&digits) { Ok(Self(text)) } else { Err(Fault::Format("a phone number")) }
+        if fits && (3..=15).contains(&digits) {
+            Ok(Self(text))
+        } else {
+            Err(Violation::Format("a phone number"))
+        }
     }
 }
 
@@ -255,7 +222,7 @@ impl Address {
 
     /// Reads it from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
-        let line = |max| move |text: &str| input::line(text, 1, max);
+        let line = |max| move |text: &str| validation::line(text, 1, max);
         let name = body.field("name").text(line(100));
         let line1 = body.field("line1").text(line(200));
         let line2 = body.field("line2").optional(|field| field.text(line(200)));
@@ -286,14 +253,14 @@ impl Country {
     /// Reads it as clients write it: in capitals.
     ///
     /// # Errors
-    /// [`Fault::Format`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    /// [`Violation::Format`].
+    pub fn parse(text: &str) -> Result<Self, Violation> {
         // The library reads small letters, too; the API has one spelling.
         let known = text.bytes().all(|b| b.is_ascii_uppercase()) && rust_iso3166::from_alpha2(text).is_some();
         if known {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::Format("a country of ISO 3166-1, as in DE"))
+            Err(Violation::Format("a country of ISO 3166-1, as in DE"))
         }
     }
 }
@@ -302,7 +269,7 @@ impl Country {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applicant {
     /// The address that they want to log in with.
-    pub email: Email,
+    pub email: EmailAddress,
     /// What they are called.
     pub name: String,
 }
@@ -315,7 +282,7 @@ impl Applicant {
             email: self.email,
             profile: Profile::named(self.name),
             role,
-            status: Status::Active,
+            status: AccountStatus::Active,
             email_verified: true,
             created_at: now,
             updated_at: now,
@@ -370,9 +337,9 @@ impl fmt::Display for Actor {
 }
 
 impl FromStr for Actor {
-    type Err = Fault;
+    type Err = Violation;
 
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> Result<Self, Violation> {
         text.parse().map(Self::User).or_else(|_| text.parse().map(Self::Client))
     }
 }

@@ -1,20 +1,33 @@
-//! Request in, answer out: all that is the same for every operation stands here, once.
+//! HTTP: request in, response out. Everything that is alike in all operations is here.
 
-mod answer;
 pub mod cursor;
+
+mod version;
+
 mod problem;
 mod request;
-mod version;
+mod response;
+
+mod idempotency_key;
+mod if_match;
+mod merge_patch;
+mod paging;
+
+mod body;
 
 use std::{panic::AssertUnwindSafe, process::ExitCode};
 
 use futures_util::FutureExt;
-use lambda_http::{Body, Response, service_fn};
+use lambda_http::{Body, service_fn};
 
-pub use answer::Answer;
-use answer::Common;
-pub use problem::Style;
-pub use request::{IfMatch, Paging, Request};
+pub use idempotency_key::IdempotencyKey;
+pub use if_match::IfMatch;
+pub use merge_patch::MergePatch;
+pub use paging::Paging;
+pub use problem::ErrorFormat;
+pub use request::Request;
+use response::CommonHeaders;
+pub use response::Response;
 pub use version::Version;
 
 use crate::{
@@ -25,10 +38,9 @@ use crate::{
     telemetry::{self, Invocation},
 };
 
-/// Runs an HTTP function until Lambda ends it: `open` prepares what it needs, once, and `handle` answers each request.
-///
-/// A handler reads as its operation does: who is calling, what they ask, the doing, the answer.
-pub async fn serve<N, H, F>(
+/// Runs an HTTP function until Lambda ends it. `open` prepares what the function needs, once; `handle` answers each
+/// request: who is calling, what do they want, do it, respond.
+pub fn serve<N, H, F>(
     operation: &'static str,
     open: impl AsyncFnOnce(Store) -> Result<N, ConfigError>,
     handle: H,
@@ -36,14 +48,14 @@ pub async fn serve<N, H, F>(
 where
     N: Send + Sync + 'static,
     H: Fn(&'static N, Request) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    F: Future<Output = Result<Response, Error>> + Send + 'static,
 {
-    serve_as(Style::Problem, operation, open, handle).await
+    serve_with(ErrorFormat::Problem, operation, open, handle)
 }
 
-/// [`serve`] for an operation that puts its errors in another way.
-pub async fn serve_as<N, H, F>(
-    style: Style,
+/// Runs an HTTP function like [`serve`], with errors in another format.
+pub fn serve_with<N, H, F>(
+    format: ErrorFormat,
     operation: &'static str,
     open: impl AsyncFnOnce(Store) -> Result<N, ConfigError>,
     handle: H,
@@ -51,31 +63,29 @@ pub async fn serve_as<N, H, F>(
 where
     N: Send + Sync + 'static,
     H: Fn(&'static N, Request) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Answer, Error>> + Send + 'static,
+    F: Future<Output = Result<Response, Error>> + Send + 'static,
 {
-    let open = async |store| Ok((Common::read()?, open(store).await?));
-    let (common, needs) = match start::open(operation, open).await {
-        Ok(opened) => opened,
-        Err(code) => return code,
-    };
-    let service = service_fn(async |event: lambda_http::Request| {
-        Ok::<_, lambda_http::Error>(respond(operation, style, needs, &handle, common, event).await)
-    });
-    start::ended(lambda_http::run(service).await)
+    let open = async |store| Ok((CommonHeaders::from_env()?, open(store).await?));
+    start::run(operation, open, async |(common, needs)| {
+        let service = service_fn(async |event: lambda_http::Request| {
+            Ok::<_, lambda_http::Error>(respond(operation, format, needs, &handle, common, event).await)
+        });
+        lambda_http::run(service).await
+    })
 }
 
-/// Answers one request, whatever happens: a handler that fails, panics or takes too long is answered with a problem.
+/// Answers one request. A handler that fails, panics or exceeds [`HANDLER_TIMEOUT`] becomes a problem.
 async fn respond<N, H, F>(
     operation: &'static str,
-    style: Style,
+    format: ErrorFormat,
     needs: &'static N,
     handle: &H,
-    common: &Common,
+    common: &CommonHeaders,
     event: lambda_http::Request,
-) -> Response<Body>
+) -> lambda_http::Response<Body>
 where
     H: Fn(&'static N, Request) -> F,
-    F: Future<Output = Result<Answer, Error>>,
+    F: Future<Output = Result<Response, Error>>,
 {
     let request = Request::new(operation, event, telemetry::now());
     let invocation = Invocation::begin(request.id().to_owned(), request.trace_id());
@@ -87,17 +97,17 @@ where
         Ok(Err(_)) => Err(Error::internal("the handler panicked: see the line before")),
         Err(late) => Err(Error::Unavailable(late.into())),
     };
-    // An internal failure is logged here, once, and its text stays in the log.
+    // The only place that logs a failure. Its cause stays in the log.
     let failure = match &result {
         Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => Some(error::chain(error)),
         _ => None,
     };
-    let answer = result.unwrap_or_else(|error| problem::answer(&error, style, invocation.request_id()));
-    let answer = match precondition {
-        Some(known) if answer.is_known_as(&known) => answer.not_modified(),
-        _ => answer,
+    let response = result.unwrap_or_else(|error| problem::response(&error, format, invocation.request_id()));
+    let response = match precondition {
+        Some(known) if response.is_known_as(&known) => response.not_modified(),
+        _ => response,
     };
-    let response = answer.into_response(invocation.request_id(), version, common);
+    let response = response.finish(invocation.request_id(), version, common);
     invocation.end(response.status().as_u16(), failure.as_deref());
     response
 }

@@ -6,9 +6,9 @@ use lambda_http::http::{
 };
 use serde::Serialize;
 
-use super::Answer;
+use super::response::Response;
 use crate::{
-    domain::{input::Invalid, money::Money, payment::Payment},
+    domain::{money::Money, payment::Payment, validation::ValidationErrors},
     error::{Error, OAuthError, ShortLine},
     oauth,
 };
@@ -23,7 +23,7 @@ struct Problem<'a> {
     code: &'static str,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<&'a [Invalid]>,
+    errors: Option<&'a ValidationErrors>,
     #[serde(skip_serializing_if = "Option::is_none")]
     available: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ fn status(error: &Error) -> StatusCode {
         Error::StaleVersion => StatusCode::PRECONDITION_FAILED,
         Error::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Error::Invalid(_) | Error::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        Error::Validation(_) | Error::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         Error::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::IfMatchRequired => StatusCode::PRECONDITION_REQUIRED,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -74,58 +74,58 @@ fn status(error: &Error) -> StatusCode {
     }
 }
 
-/// How an operation puts errors.
+/// Format of an operation's errors.
 #[derive(Clone, Copy)]
-pub enum Style {
-    /// As problems.
+pub enum ErrorFormat {
+    /// Problem details (RFC 9457).
     Problem,
-    /// As OAuth 2.0 does (RFC 6749, section 5.2).
+    /// RFC 6749, section 5.2.
     OAuth,
-    /// As a page, for a person.
+    /// An HTML page.
     Page,
 }
 
-/// The answer that an error becomes. What stands inside of it for the log stays there.
-pub(super) fn answer(error: &Error, style: Style, request_id: &str) -> Answer {
+/// Returns the response of an error. Internal causes go only to the log.
+pub(super) fn response(error: &Error, format: ErrorFormat, request_id: &str) -> Response {
     let status = status(error);
-    let answer = match style {
-        Style::Problem => problem(error, status, request_id),
-        Style::OAuth => refusal(error, status),
-        Style::Page => {
+    let response = match format {
+        ErrorFormat::Problem => problem(error, status, request_id),
+        ErrorFormat::OAuth => oauth_problem(error, status),
+        ErrorFormat::Page => {
             let title = if status.is_server_error() { "We are sorry" } else { "This does not work" };
-            Answer::html_with(status, oauth::error_page(title, &error.to_string()))
+            Response::html_with(status, oauth::error_page(title, &error.to_string()))
         }
     };
-    let answer = answer.and_then(|answer| match header(error) {
-        Some((name, value)) => answer.header(name, &value),
-        None => Ok(answer),
+    let response = response.and_then(|response| match header(error) {
+        Some((name, value)) => response.header(name, &value),
+        None => Ok(response),
     });
-    // Plain strings can always be written; were it not so, the status would still tell.
-    answer.unwrap_or_else(|_| Answer::bare(status))
+    // If even the problem can't be serialized, the bare status remains.
+    response.unwrap_or_else(|_| Response::bare(status))
 }
 
-fn problem(error: &Error, status: StatusCode, request_id: &str) -> Result<Answer, Error> {
+fn problem(error: &Error, status: StatusCode, request_id: &str) -> Result<Response, Error> {
     let declined = if let Error::CardDeclined(payment) = error { Some(&**payment) } else { None };
     let problem = Problem {
         r#type: format!("urn:problem-type:lambda-shop:{}", error.code()),
-        title: status.canonical_reason().unwrap_or_default(),
+        title: status.canonical_reason().unwrap_or("Error"),
         status: status.as_u16(),
         detail: error.to_string(),
         code: error.code(),
         request_id,
-        errors: if let Error::Invalid(errors) = error { Some(errors) } else { None },
+        errors: if let Error::Validation(errors) = error { Some(errors) } else { None },
         lines: if let Error::OutOfStock(lines) = error { Some(lines) } else { None },
         total: if let Error::PriceChanged(total) = error { Some(*total) } else { None },
         decline_code: declined.and_then(|payment| payment.decline_code.as_deref()),
         payment: declined,
         available: if let Error::InsufficientStock { available } = error { Some(*available) } else { None },
     };
-    Answer::json(status, "application/problem+json", &problem)
+    Response::json(status, "application/problem+json", &problem)
 }
 
-fn refusal(error: &Error, status: StatusCode) -> Result<Answer, Error> {
+fn oauth_problem(error: &Error, status: StatusCode) -> Result<Response, Error> {
     #[derive(Serialize)]
-    struct Refusal {
+    struct OAuthProblem {
         error: &'static str,
         error_description: String,
     }
@@ -135,7 +135,11 @@ fn refusal(error: &Error, status: StatusCode) -> Result<Answer, Error> {
         Error::Internal(_) => "server_error",
         _ => "invalid_request",
     };
-    Answer::json(status, "application/json", &Refusal { error: code, error_description: error.to_string() })
+    Response::json(
+        status,
+        "application/json",
+        &OAuthProblem { error: code, error_description: error.to_string() },
+    )
 }
 
 fn header(error: &Error) -> Option<(HeaderName, String)> {

@@ -1,4 +1,4 @@
-//! The versions of the API, and their retirement.
+//! Versions of the API and their retirement.
 
 use std::str::FromStr;
 
@@ -10,14 +10,12 @@ use crate::config::{self, ConfigError};
 const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
 const SUNSET: HeaderName = HeaderName::from_static("sunset");
 
-/// A version of the API, by its number: 1 is `/v1`. Which ones there are is up to template.yaml, which has a stage for
-/// each.
+/// A version of the API by its number: 1 is `/v1`. template.yaml has a stage for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u16);
 
 impl Version {
-    /// The version that stands in the first segment of a path. Where none does, in front of stages of other names, it is
-    /// the one that never breaks: the first.
+    /// Parses the first segment of a path. For stages with other names it is version 1.
     pub(super) fn of(path: &str) -> Self {
         path.split('/').nth(1).and_then(|segment| segment.parse().ok()).unwrap_or(Self(1))
     }
@@ -33,7 +31,7 @@ impl FromStr for Version {
     }
 }
 
-/// The versions that are given up, and when.
+/// Versions that will end, and when.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Retirements(Vec<Retirement>);
 
@@ -44,31 +42,30 @@ struct Retirement {
 }
 
 impl Retirements {
-    /// Reads `RETIREMENTS`, such as `v1=2027-01-01/2027-07-01`, several with a space between: on the first day (UTC) the
-    /// version is deprecated, on the second it ends.
+    /// Reads `RETIREMENTS`: space-separated entries such as `v1=2027-01-01/2027-07-01`, with the days (UTC) on which the
+    /// version is deprecated and ends.
     ///
     /// # Errors
-    /// Where the variable says something else.
-    pub fn read() -> Result<Self, ConfigError> {
-        let text = config::optional("RETIREMENTS").unwrap_or_default();
+    /// The variable has another format.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let text = config::optional("RETIREMENTS");
         let mut retirements: Vec<Retirement> = Vec::new();
-        for entry in text.split_whitespace() {
+        for entry in text.iter().flat_map(|text| text.split_whitespace()) {
             let unusable = |reason: &str| ConfigError::Unusable {
                 name: "RETIREMENTS",
                 reason: format!("{entry} {reason}"),
             };
             let retirement = Retirement::parse(entry)
-                .ok_or_else(|| unusable("is none like v1=2027-01-01/2027-07-01, the later day last"))?;
+                .ok_or_else(|| unusable("must be like v1=2027-01-01/2027-07-01, with the later day last"))?;
             if retirements.iter().any(|known| known.version == retirement.version) {
-                return Err(unusable("is about a version that is named twice"));
+                return Err(unusable("names a version twice"));
             }
             retirements.push(retirement);
         }
         Ok(Self(retirements))
     }
 
-    /// The headers that every answer of a version has: `Deprecation` (RFC 9745) and `Sunset` (RFC 8594), if it is given
-    /// up.
+    /// Returns the headers of every response of a version: `Deprecation` (RFC 9745) and `Sunset` (RFC 8594), if it will end.
     pub fn headers(&self, version: Version) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let own = self.0.iter().filter(move |retirement| retirement.version == version);
         own.flat_map(|retirement| retirement.headers.clone())
@@ -89,7 +86,7 @@ impl Retirement {
             (SUNSET, DateTimePrinter::new().timestamp_to_rfc9110_string(&sunset).ok()?.parse().ok()?),
         ];
         let version = version.parse().ok()?;
-        // RFC 9745, section 4: never the other way round.
+        // RFC 9745, section 4: a version must not end before it is deprecated.
         (deprecated <= sunset).then_some(Self { version, headers })
     }
 }

@@ -1,6 +1,6 @@
-//! Authorization requests (RFC 6749, section 4.1.1): a client sends a person here to be let in.
+//! Authorization requests (RFC 6749, section 4.1.1).
 
-use super::{Parameters, Registry};
+use super::{parameters::Parameters, registry::Registry};
 use crate::{
     auth::{FIRST_PARTY, Scope, Scopes},
     config::{self, ConfigError},
@@ -9,67 +9,56 @@ use crate::{
     store::{clients::Clients, codes::Consent},
 };
 
-/// What a client asks of a person.
+/// A valid authorization request.
 #[derive(Clone, Debug)]
 pub struct Authorization {
-    /// What people call the client.
     pub client_name: String,
-    /// What the client gets if the person agrees.
+    /// What the user would consent to.
     pub consent: Consent,
-    /// What the client wants to hear again.
     pub state: Option<String>,
     issuer: String,
 }
 
-/// Why a person is asked nothing.
+/// Why an authorization request fails.
 #[derive(Debug)]
-pub enum Unanswerable {
-    /// Nobody knows where the person comes from, so they are told, and stay.
-    Here(Error),
-    /// The client has made a mistake, and is told: the address to go on to.
-    AtTheClient(String),
+pub enum AuthorizationError {
+    /// Client or redirect URI is unknown, so the user must not be redirected.
+    Page(Error),
+    /// The client gets the error by a redirect to this address.
+    Redirect(String),
 }
 
-impl<E: Into<Error>> From<E> for Unanswerable {
+impl<E: Into<Error>> From<E> for AuthorizationError {
     fn from(error: E) -> Self {
-        Self::Here(error.into())
+        Self::Page(error.into())
     }
 }
 
-/// What judges authorization requests.
+/// Validates authorization requests.
 pub struct Authorizer {
     registry: Registry,
     storefront: String,
     issuer: String,
 }
 
-/// Opens it.
-///
-/// # Errors
-/// Where `STOREFRONT_URL` or `PUBLIC_URL` is missing.
-pub fn authorizer(clients: Clients) -> Result<Authorizer, ConfigError> {
-    let (storefront, issuer) =
-        (config::required("STOREFRONT_URL")?, config::issuer(&config::required("PUBLIC_URL")?));
-    Ok(Authorizer {
-        registry: Registry::new(clients),
-        storefront: storefront.trim_end_matches('/').to_owned(),
-        issuer,
-    })
-}
-
-/// A client that sends people here.
-struct Asking {
+/// A client that may request authorization.
+struct RequestingClient {
     name: String,
     scope: Scopes,
     redirect_uris: Vec<RedirectUri>,
 }
 
 impl Authorizer {
-    /// Reads a request and judges it.
-    ///
     /// # Errors
-    /// [`Unanswerable`].
-    pub async fn read(&self, parameters: &Parameters) -> Result<Authorization, Unanswerable> {
+    /// `STOREFRONT_URL` or `PUBLIC_URL` is missing.
+    pub fn new(clients: Clients) -> Result<Self, ConfigError> {
+        let storefront = config::required("STOREFRONT_URL")?.trim_end_matches('/').to_owned();
+        let issuer = config::issuer(&config::required("PUBLIC_URL")?);
+        Ok(Self { registry: Registry::new(clients), storefront, issuer })
+    }
+
+    /// Validates a request.
+    pub async fn read(&self, parameters: &Parameters) -> Result<Authorization, AuthorizationError> {
         let client_id = parameters.required("client_id", "client_id is missing.")?.to_owned();
         let client = self.client(&client_id).await?;
         let asked = parameters.required("redirect_uri", "redirect_uri is missing.")?;
@@ -79,55 +68,55 @@ impl Authorizer {
         ))?;
         let state = parameters.get("state").map(str::to_owned);
 
-        let refused = |error| {
+        let failed = |error| {
             let location =
                 back(&redirect_uri, ("error", OAuthError::code(error)), state.as_deref(), &self.issuer);
-            Unanswerable::AtTheClient(location)
+            AuthorizationError::Redirect(location)
         };
-        match parameters.required("response_type", "response_type is missing.").map_err(refused)? {
+        match parameters.required("response_type", "response_type is missing.").map_err(failed)? {
             "code" => {}
-            _ => return Err(refused(OAuthError::UnsupportedResponseType)),
+            _ => return Err(failed(OAuthError::UnsupportedResponseType)),
         }
-        let scope = parameters.scope().map_err(refused)?.unwrap_or_else(|| client.scope.clone());
+        let scope = parameters.scope().map_err(failed)?.unwrap_or_else(|| client.scope.clone());
         if !scope.are_within(&client.scope) {
-            return Err(refused(OAuthError::InvalidScope));
+            return Err(failed(OAuthError::InvalidScope));
         }
         const PKCE: &str = "code_challenge with code_challenge_method S256 is missing (RFC 7636).";
-        let code_challenge = parameters.required("code_challenge", PKCE).map_err(refused)?.to_owned();
+        let code_challenge = parameters.required("code_challenge", PKCE).map_err(failed)?.to_owned();
         let is_hash = code_challenge.len() == 43
             && code_challenge.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         if parameters.get("code_challenge_method") != Some("S256") || !is_hash {
-            return Err(refused(OAuthError::InvalidRequest(PKCE)));
+            return Err(failed(OAuthError::InvalidRequest(PKCE)));
         }
         let consent = Consent { client_id, redirect_uri: redirect_uri.clone(), scope, code_challenge };
         Ok(Authorization { client_name: client.name, consent, state, issuer: self.issuer.clone() })
     }
 
-    /// A client that sends people here: the shop's own front, or one that is registered with redirect URIs.
-    async fn client(&self, id: &str) -> Result<Asking, Error> {
+    /// Finds a client that may request authorization: the shop's own storefront, or one with redirect URIs.
+    async fn client(&self, id: &str) -> Result<RequestingClient, Error> {
         const UNKNOWN: OAuthError =
             OAuthError::InvalidRequest("client_id is not that of a client that may ask.");
         if id == FIRST_PARTY {
             let callback = RedirectUri::parse(&format!("{}/oauth/callback", self.storefront));
-            let callback = callback.map_err(|_| Error::internal("STOREFRONT_URL is no https URL"))?;
-            return Ok(Asking {
+            let callback = callback.map_err(|_| Error::internal("STOREFRONT_URL is not an https URL"))?;
+            return Ok(RequestingClient {
                 name: "The shop's own site".to_owned(),
                 scope: Scopes::from(&Scope::DELEGABLE[..]),
                 redirect_uris: vec![callback],
             });
         }
         let client = self.registry.find(id).await?.ok_or(UNKNOWN)?;
-        Ok(Asking { name: client.name, scope: client.scope, redirect_uris: client.redirect_uris })
+        Ok(RequestingClient { name: client.name, scope: client.scope, redirect_uris: client.redirect_uris })
     }
 }
 
 impl Authorization {
-    /// Where the person goes on to once they have agreed.
+    /// Returns the redirect after the user has consented.
     pub fn agreed(&self, code: &str) -> String {
         self.back(("code", code))
     }
 
-    /// Where the person goes on to if they don't agree.
+    /// Returns the redirect after the user has declined.
     pub fn denied(&self) -> String {
         self.back(("error", OAuthError::AccessDenied.code()))
     }
@@ -137,7 +126,7 @@ impl Authorization {
     }
 }
 
-/// The client's address with what it has to know: the result, its own state, and who answers (RFC 9207).
+/// Returns the client's address with the result, the client's state, and the issuer (RFC 9207).
 fn back(redirect_uri: &RedirectUri, result: (&str, &str), state: Option<&str>, issuer: &str) -> String {
     let mut parameters = vec![result];
     parameters.extend(state.map(|state| ("state", state)));

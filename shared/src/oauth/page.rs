@@ -3,7 +3,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::Authorization;
+use super::authorization::Authorization;
 use crate::{
     auth::Scope,
     html::{Html, source},
@@ -97,6 +97,6 @@ fn in_words(scope: Scope) -> &'static str {
     match scope {
         Scope::OrdersOwn => "see your orders, and place orders in your name, which you pay yourself",
         Scope::ProfileRead => "see your name, e-mail address, phone number and addresses",
-        other => other.as_str(),
+        other => other.into_str(),
     }
 }

@@ -35,7 +35,7 @@ pub struct PasswordHash(String);
 
 /// What [`PasswordHash::verify`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PasswordCheck {
     /// It is another password.
     Wrong,
     /// It is the password.
@@ -71,12 +71,12 @@ impl PasswordHash {
     ///
     /// # Errors
     /// [`Error::Internal`] where the hash is damaged, or there is no memory.
-    pub fn verify(&self, password: &Password) -> Result<Verdict, Error> {
+    pub fn verify(&self, password: &Password) -> Result<PasswordCheck, Error> {
         let (hash, outdated) = self.read()?;
         match Argon2::default().verify_password(password.0.as_bytes(), &hash) {
-            Ok(()) if outdated => Ok(Verdict::RightButOutdated),
-            Ok(()) => Ok(Verdict::Right),
-            Err(HashError::PasswordInvalid) => Ok(Verdict::Wrong),
+            Ok(()) if outdated => Ok(PasswordCheck::RightButOutdated),
+            Ok(()) => Ok(PasswordCheck::Right),
+            Err(HashError::PasswordInvalid) => Ok(PasswordCheck::Wrong),
             Err(error) => Err(Error::internal(error)),
         }
     }

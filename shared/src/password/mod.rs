@@ -11,9 +11,9 @@ use std::{fmt, ops::Deref};
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-pub use hash::{PasswordHash, Verdict};
+pub use hash::{PasswordCheck, PasswordHash};
 
-use crate::domain::input::Fault;
+use crate::domain::validation::Violation;
 
 /// With nothing beside it, a password has this many characters (NIST SP 800-63B-4, 3.1.1.2).
 const MIN: usize = 15;
@@ -33,14 +33,14 @@ impl Password {
     /// Reads one that is to be checked.
     ///
     /// # Errors
-    /// [`Fault::TooShort`] where it is empty, [`Fault::TooLong`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
+    /// [`Violation::TooShort`] where it is empty, [`Violation::TooLong`].
+    pub fn parse(text: &str) -> Result<Self, Violation> {
         const NFKC: ComposingNormalizerBorrowed = ComposingNormalizerBorrowed::new_nfkc();
         let text = NFKC.normalize(text).into_owned();
         match text.chars().count() {
-            0 => Err(Fault::TooShort(1)),
+            0 => Err(Violation::TooShort(1)),
             1..=MAX => Ok(Self(text)),
-            _ => Err(Fault::TooLong(MAX)),
+            _ => Err(Violation::TooLong(MAX)),
         }
     }
 }
@@ -61,12 +61,12 @@ impl NewPassword {
     /// Where that is not known yet, [`NewPassword::unlike`] is told later.
     ///
     /// # Errors
-    /// [`Fault::TooShort`], [`Fault::TooLong`], [`Fault::CommonPassword`], [`Fault::RepetitivePassword`],
-    /// [`Fault::PersonalPassword`].
-    pub fn parse(text: &str, about: &[&str]) -> Result<Self, Fault> {
+    /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::CommonPassword`], [`Violation::RepetitivePassword`],
+    /// [`Violation::PersonalPassword`].
+    pub fn parse(text: &str, about: &[&str]) -> Result<Self, Violation> {
         let password = Password::parse(text)?;
         if password.0.chars().count() < MIN {
-            return Err(Fault::TooShort(MIN));
+            return Err(Violation::TooShort(MIN));
         }
         Self(password).unlike(about)
     }
@@ -75,15 +75,15 @@ impl NewPassword {
     ///
     /// # Errors
     /// As for [`NewPassword::parse`].
-    pub fn unlike(self, about: &[&str]) -> Result<Self, Fault> {
+    pub fn unlike(self, about: &[&str]) -> Result<Self, Violation> {
         let about = [about, &[SHOP]].concat();
         let weak = |about: &[&str], list| guess::bits(&self.0.0, about, list) < ENOUGH;
         if weak(&[], None) {
-            Err(Fault::RepetitivePassword)
+            Err(Violation::RepetitivePassword)
         } else if weak(&about, None) {
-            Err(Fault::PersonalPassword)
+            Err(Violation::PersonalPassword)
         } else if weak(&about, Some(blocklist::BUILT_IN)) {
-            Err(Fault::CommonPassword)
+            Err(Violation::CommonPassword)
         } else {
             Ok(self)
         }

@@ -1,10 +1,10 @@
-//! Attempts at passwords, counted before the password is looked at: per account and address, per account, per address.
+//! Log-in attempts, counted before the password is verified: per account and address, per account, per address.
 //!
-//! They lie apart from the account, under pseudonyms, whether or not there is such an account. A count and its limit
-//! are one conditional write, so that a hundred guesses at once find the same limit as one after the other; what is
-//! refused writes nothing, so that nobody can prolong a lock by knocking.
+//! The counters are pseudonymous and apart from the account, so that they work alike whether or not the account exists.
+//! Counting and checking the limit is one conditional write: a hundred parallel guesses meet the same limit as serial
+//! ones. A refused attempt writes nothing, so that attackers can't prolong a lock.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -13,43 +13,47 @@ use aws_sdk_dynamodb::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future;
 
-use super::{Item, integer, key, number, update_unless_refused, with_key};
+use super::{
+    Item, integer, number,
+    schema::{self, Key},
+    update_if,
+};
 use crate::{
     auth::KeySet,
     aws,
-    domain::{time::Timestamp, user::Email},
+    domain::{time::Timestamp, user::EmailAddress},
     error::{self, Error},
     secrets,
     telemetry::{self, Level},
 };
 
-/// Wrong passwords from one address to one account before it has to wait.
-const PAIR: i64 = 5;
-/// Wrong passwords to one account, from wherever, before all unknown addresses have to wait.
-const ACCOUNT: i64 = 10;
-/// Wrong passwords from one address, to whichever account, before it has to wait. Many may share an address.
-const ADDRESS: i64 = 50;
-/// The waits that follow, in seconds; the last one stays.
+/// Free attempts from one address at one account; then it has to wait.
+const MAX_PER_PAIR: i64 = 5;
+/// Free attempts at one account; then all untrusted addresses have to wait.
+const MAX_PER_ACCOUNT: i64 = 10;
+/// Free attempts from one address; then it has to wait. Many users may share an address.
+const MAX_PER_ADDRESS: i64 = 50;
+/// Waits between further attempts, in seconds. The last one repeats.
 const WAITS: [i64; 10] = [2, 4, 8, 16, 32, 64, 128, 256, 512, 900];
-/// When counts are forgotten, in seconds after the first.
-const FORGOTTEN_SECONDS: i64 = 24 * 60 * 60;
-/// How long an address is known to an account after a log-in, in seconds.
-const KNOWN_SECONDS: i64 = 90 * 24 * 60 * 60;
+/// Counters expire this long after their first attempt.
+const COUNTERS_EXPIRE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// An account trusts an address for this long after a log-in.
+const TRUST_EXPIRES_AFTER: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// The counts of attempts.
+/// Access to the counters.
 pub struct Attempts {
     pub(super) client: Client,
     pub(super) table: String,
-    pub(super) keys: secrets::Keys,
+    pub(super) keys: secrets::HmacKeys,
 }
 
-/// An attempt that was counted, at which account and from where: pseudonyms both.
-pub struct Attempt {
+/// A counted attempt. Account and address are pseudonyms.
+pub struct LoginAttempt {
     account: String,
     address: String,
 }
 
-/// A count and when it last rose, by the names of their attributes, and how many are free.
+/// A counter and the time of its last increment, by attribute names, and the number of free attempts.
 struct Limit {
     count: String,
     last: String,
@@ -61,8 +65,7 @@ impl Limit {
         Self { count: format!("{name}_count"), last: format!("{name}_last"), free }
     }
 
-    /// The condition under which another attempt is looked at. The waits stand in it one by one, because conditions
-    /// have no arithmetic.
+    /// Returns the condition for another attempt. It lists the waits one by one, because conditions have no arithmetic.
     fn condition(&self) -> String {
         let Self { count, last, free } = self;
         let waits = WAITS.iter().enumerate().map(|(index, wait)| {
@@ -88,7 +91,7 @@ impl Limit {
         format!("{count} = if_not_exists({count}, :zero) + :one, {last} = :now")
     }
 
-    /// How many seconds it still takes until another attempt is looked at.
+    /// Returns the seconds to wait before another attempt.
     fn wait(&self, item: &Item, now: Timestamp) -> i64 {
         let (count, last) = (integer(item, &self.count).unwrap_or(0), integer(item, &self.last).unwrap_or(0));
         let Ok(over) = usize::try_from(count - self.free) else { return 0 };
@@ -99,59 +102,68 @@ impl Limit {
 }
 
 impl Attempts {
-    /// Counts an attempt at the password of an account, from an address; or refuses it, if there were too many.
+    /// Counts an attempt, unless there were too many.
     ///
-    /// An address from which the account was logged in to before is not bound by what others do to the account, so
-    /// that nobody can keep the owner out.
+    /// The account's own limit does not apply to addresses that it trusts, so that an attacker can't lock the owner out.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`].
-    pub async fn count(&self, email: &Email, address: &str, now: Timestamp) -> Result<Attempt, Error> {
+    pub async fn count(
+        &self,
+        email: &EmailAddress,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<LoginAttempt, Error> {
         let attempt = self.attempt(email, address, now).await?;
         let (account, address) =
             future::join(self.count_account(&attempt, now), self.count_address(&attempt, now)).await;
         account.and(address).map(|()| attempt)
     }
 
-    async fn attempt(&self, email: &Email, address: &str, now: Timestamp) -> Result<Attempt, Error> {
+    async fn attempt(
+        &self,
+        email: &EmailAddress,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<LoginAttempt, Error> {
         let keys = self.keys.get().await?;
-        Ok(Attempt {
+        Ok(LoginAttempt {
             account: pseudonym(&keys, "attempts-of-account", email.as_str(), now)?,
             address: pseudonym(&keys, "attempts-of-address", address, now)?,
         })
     }
 
-    async fn count_account(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
-        let account = Limit::new("account", ACCOUNT);
-        let pair = Limit::new(&format!("a_{}", attempt.address_attribute()), PAIR);
+    async fn count_account(&self, attempt: &LoginAttempt, now: Timestamp) -> Result<(), Error> {
+        let account = Limit::new("account", MAX_PER_ACCOUNT);
+        let pair = Limit::new(&format!("a_{}", attempt.address_attribute()), MAX_PER_PAIR);
         let Err(item) =
-            self.raise(attempt.account_key(), &[&account, &pair], &[&account, &pair], now).await?
+            self.raise(&attempt.account_key(), &[&account, &pair], &[&account, &pair], now).await?
         else {
             return Ok(());
         };
         let (wait, own_wait) = (account.wait(&item, now), pair.wait(&item, now));
-        // Counted still, but not bound.
+        // The attempt still counts, but the account's limit does not apply.
         if own_wait == 0
-            && self.is_known(attempt, now).await?
-            && self.raise(attempt.account_key(), &[&pair], &[&account, &pair], now).await?.is_ok()
+            && self.is_trusted(attempt, now).await?
+            && self.raise(&attempt.account_key(), &[&pair], &[&account, &pair], now).await?.is_ok()
         {
             return Ok(());
         }
         Err(Error::TooManyAttempts { retry_after_seconds: wait.max(own_wait).max(1) })
     }
 
-    async fn count_address(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
-        let address = Limit::new("address", ADDRESS);
-        match self.raise(attempt.address_key(), &[&address], &[&address], now).await? {
+    async fn count_address(&self, attempt: &LoginAttempt, now: Timestamp) -> Result<(), Error> {
+        let address = Limit::new("address", MAX_PER_ADDRESS);
+        match self.raise(&attempt.address_key(), &[&address], &[&address], now).await? {
             Ok(()) => Ok(()),
             Err(item) => Err(Error::TooManyAttempts { retry_after_seconds: address.wait(&item, now).max(1) }),
         }
     }
 
-    /// Raises counts, if the limits that bind allow it; else gives the item that says why not.
+    /// Increments counters if the limits allow it. Otherwise returns the item that holds them.
     async fn raise(
         &self,
-        key: Item,
+        key: &Key,
         bound_by: &[&Limit],
         counted: &[&Limit],
         now: Timestamp,
@@ -164,9 +176,9 @@ impl Attempts {
             (":zero".to_owned(), number(0)),
             (":one".to_owned(), number(1)),
             (":now".to_owned(), number(now.as_millis())),
-            (":forgotten".to_owned(), number(now.as_seconds() + FORGOTTEN_SECONDS)),
+            (":forgotten".to_owned(), number((now + COUNTERS_EXPIRE_AFTER).as_seconds())),
         ]);
-        let update = self.client.update_item().table_name(&self.table).set_key(Some(key.clone()));
+        let update = self.client.update_item().table_name(&self.table).set_key(Some(key.item()));
         let update = update
             .update_expression(format!(
                 "SET {}, expires_at = if_not_exists(expires_at, :forgotten)",
@@ -174,105 +186,116 @@ impl Attempts {
             ))
             .condition_expression(conditions.join(" AND "))
             .set_expression_attribute_values(Some(values));
-        let Err(item) = update_unless_refused(update.clone()).await? else { return Ok(Ok(())) };
+        let Err(item) = update_if(update.clone()).await? else { return Ok(Ok(())) };
+        let item = item.ok_or_else(missing)?;
         if integer(&item, "expires_at").is_none_or(|at| at > now.as_seconds()) {
             return Ok(Err(item));
         }
-        // DynamoDB removes what has expired sooner or later: until then it is judged here.
-        let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key));
+        // Expired, but not yet deleted by DynamoDB's TTL.
+        let delete = self.client.delete_item().table_name(&self.table).set_key(Some(key.item()));
         let delete = delete
             .condition_expression("expires_at <= :now")
             .expression_attribute_values(":now", number(now.as_seconds()));
-        super::unless_refused(delete.send().await)?;
-        Ok(update_unless_refused(update).await?.map(drop))
+        super::if_condition_holds(delete.send().await)?;
+        match update_if(update).await? {
+            Ok(_) => Ok(Ok(())),
+            Err(item) => Ok(Err(item.ok_or_else(missing)?)),
+        }
     }
 
-    async fn is_known(&self, attempt: &Attempt, now: Timestamp) -> Result<bool, Error> {
-        let get = self.client.get_item().table_name(&self.table).set_key(Some(attempt.known_key()));
-        let item = get.send().await.map_err(aws::judge)?.item.unwrap_or_default();
-        Ok(integer(&item, "expires_at").is_some_and(|at| at > now.as_seconds()))
+    async fn is_trusted(&self, attempt: &LoginAttempt, now: Timestamp) -> Result<bool, Error> {
+        let get = self.client.get_item().table_name(&self.table).set_key(Some(attempt.trusted_key().item()));
+        let item = get.send().await.map_err(aws::classify)?.item;
+        let expires_at = item.and_then(|item| integer(&item, "expires_at"));
+        Ok(expires_at.is_some_and(|at| at > now.as_seconds()))
     }
 
-    /// Forgets what was counted at the account, and this one attempt of the address, which the account knows from now
-    /// on. What goes wrong here harms nobody much, and keeps nobody out.
-    pub async fn forget(&self, attempt: &Attempt, now: Timestamp) {
+    /// Resets the account's counters, takes back this attempt of the address, and makes the account trust the address. A
+    /// failure is logged, not returned: it must not undo the log-in.
+    pub async fn clear(&self, attempt: &LoginAttempt, now: Timestamp) {
         let address = self.client.update_item().table_name(&self.table);
         let address = address
-            .set_key(Some(attempt.address_key()))
+            .set_key(Some(attempt.address_key().item()))
             .update_expression("ADD address_count :less")
             .expression_attribute_values(":less", number(-1));
-        let (account, address) = future::join(self.forget_account(attempt, now), address.send()).await;
-        note(account.and(address.map(drop).map_err(aws::judge)));
+        let (account, address) = future::join(self.clear_account(attempt, now), address.send()).await;
+        log_failure(account.and(address.map(drop).map_err(aws::classify)));
     }
 
-    /// Forgets what was counted at an account whose owner has shown, in another way than by its password, that they are
-    /// at this address.
-    pub async fn welcome(&self, email: &Email, address: &str, now: Timestamp) {
-        let welcomed = async {
+    /// Makes an account trust an address whose user has proven to be its owner by other means than its password.
+    pub async fn trust_address(&self, email: &EmailAddress, address: &str, now: Timestamp) {
+        let trusted = async {
             let attempt = self.attempt(email, address, now).await?;
-            self.forget_account(&attempt, now).await
+            self.clear_account(&attempt, now).await
         };
-        note(welcomed.await);
+        log_failure(trusted.await);
     }
 
-    async fn forget_account(&self, attempt: &Attempt, now: Timestamp) -> Result<(), Error> {
-        let delete = DeleteRequest::builder().set_key(Some(attempt.account_key())).build();
+    async fn clear_account(&self, attempt: &LoginAttempt, now: Timestamp) -> Result<(), Error> {
+        let delete = DeleteRequest::builder().set_key(Some(attempt.account_key().item())).build();
         let delete = WriteRequest::builder().delete_request(delete.map_err(Error::internal)?).build();
-        let expiry = Item::from([("expires_at".to_owned(), number(now.as_seconds() + KNOWN_SECONDS))]);
-        let known = PutRequest::builder().set_item(Some(with_key(expiry, attempt.known_key()))).build();
-        let known = WriteRequest::builder().put_request(known.map_err(Error::internal)?).build();
-        let call = self.client.batch_write_item().request_items(&self.table, vec![delete, known]);
-        call.send().await.map(drop).map_err(aws::judge)
+        let expiry =
+            Item::from([("expires_at".to_owned(), number((now + TRUST_EXPIRES_AFTER).as_seconds()))]);
+        let trusted = PutRequest::builder().set_item(Some(attempt.trusted_key().on(expiry))).build();
+        let trusted = WriteRequest::builder().put_request(trusted.map_err(Error::internal)?).build();
+        let call = self.client.batch_write_item().request_items(&self.table, vec![delete, trusted]);
+        call.send().await.map(drop).map_err(aws::classify)
     }
 
-    /// Lifts the locks of an account.
-    ///
-    /// # Errors
-    /// Only those of the store.
-    pub async fn unlock(&self, email: &Email, now: Timestamp) -> Result<(), Error> {
-        for partition in self.traces(email, now).await? {
+    /// Lifts the lock of an account.
+    pub async fn unlock(&self, email: &EmailAddress, now: Timestamp) -> Result<(), Error> {
+        for account in self.pseudonyms(email, now).await? {
             let delete = self.client.delete_item().table_name(&self.table);
-            delete.set_key(Some(key(partition, "ATTEMPT"))).send().await.map_err(aws::judge)?;
+            let delete = delete.set_key(Some(Key::Attempts { account }.item()));
+            delete.send().await.map_err(aws::classify)?;
         }
         Ok(())
     }
 
-    /// The partitions that hold what is known of attempts at an account.
+    /// Returns the partitions that hold data about attempts at an account.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the keys can't be read.
-    pub async fn traces(&self, email: &Email, now: Timestamp) -> Result<Vec<String>, Error> {
+    /// [`Error::Unavailable`] if the HMAC keys can't be read.
+    pub async fn partition_keys(&self, email: &EmailAddress, now: Timestamp) -> Result<Vec<String>, Error> {
+        let pseudonyms = self.pseudonyms(email, now).await?;
+        Ok(pseudonyms.iter().map(|account| schema::attempts_partition(account)).collect())
+    }
+
+    /// Returns the pseudonyms of an account under each HMAC key in use.
+    async fn pseudonyms(&self, email: &EmailAddress, now: Timestamp) -> Result<Vec<String>, Error> {
         let keys = self.keys.get().await?;
         let moments = keys.iter().map(|key| key.from).filter(|from| *from <= now);
-        let pseudonym = |moment| pseudonym(&keys, "attempts-of-account", email.as_str(), moment);
-        moments.map(|moment| Ok(format!("ATTEMPT#{}", pseudonym(moment)?))).collect()
+        moments.map(|moment| pseudonym(&keys, "attempts-of-account", email.as_str(), moment)).collect()
     }
 }
 
-/// Tells the log what can be done without.
-fn note(result: Result<(), Error>) {
+fn log_failure(result: Result<(), Error>) {
     if let Err(error) = result {
-        telemetry::event(Level::Warn, "attempts could not be forgotten", &error::chain(&error));
+        telemetry::event(Level::Warn, "failed to clear log-in attempts", &error::chain(&error));
     }
 }
 
-impl Attempt {
-    fn account_key(&self) -> Item {
-        key(format!("ATTEMPT#{}", self.account), "ATTEMPT")
+impl LoginAttempt {
+    fn account_key(&self) -> Key {
+        Key::Attempts { account: self.account.clone() }
     }
 
-    fn address_key(&self) -> Item {
-        key(format!("ADDRESS#{}", self.address), "ADDRESS")
+    fn address_key(&self) -> Key {
+        Key::AddressAttempts { address: self.address.clone() }
     }
 
-    fn known_key(&self) -> Item {
-        key(format!("ATTEMPT#{}", self.account), format!("KNOWN#{}", self.address))
+    fn trusted_key(&self) -> Key {
+        Key::TrustedAddress { account: self.account.clone(), address: self.address.clone() }
     }
 
-    /// The address in the name of an attribute, which takes letters and digits only.
+    /// Returns the address for use in an attribute name, which allows only letters and digits.
     fn address_attribute(&self) -> String {
         self.address.replace(['-', '_'], "")
     }
+}
+
+fn missing() -> Error {
+    Error::internal("counters that do not exist refused an attempt")
 }
 
 fn pseudonym(keys: &KeySet, purpose: &str, of: &str, at: Timestamp) -> Result<String, Error> {

@@ -1,4 +1,4 @@
-//! Many items at once.
+//! Reads and deletes of many items.
 
 use std::collections::HashMap;
 
@@ -10,24 +10,24 @@ use aws_sdk_dynamodb::{
 use super::{Item, text};
 use crate::{aws, error::Error};
 
-/// Most that one call removes.
-const MOST: usize = 25;
+/// Maximum items that one `BatchWriteItem` deletes.
+const MAX_DELETES: usize = 25;
 
-/// The items of these keys, by their tables; those that there are, in any order.
+/// Reads the items with these keys, by table. Items that do not exist are left out; the order is undefined.
 pub(super) async fn get(client: &Client, keys: HashMap<String, Vec<Item>>) -> Result<Vec<Item>, Error> {
     let mut call = client.batch_get_item();
     for (table, keys) in keys {
         let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true);
         call = call.request_items(table, keys.build().map_err(Error::internal)?);
     }
-    let answer = call.send().await.map_err(aws::judge)?;
+    let answer = call.send().await.map_err(aws::classify)?;
     if answer.unprocessed_keys.is_some_and(|left| !left.is_empty()) {
-        return Err(Error::Unavailable("the store did not read all that it was asked to".into()));
+        return Err(Error::Unavailable("DynamoDB left keys unprocessed".into()));
     }
     Ok(answer.responses.into_iter().flat_map(HashMap::into_values).flatten().collect())
 }
 
-/// Every item of a partition: the attributes of `projection`, or all.
+/// Reads all items of a partition: the attributes of `projection`, or all of them.
 pub(super) async fn of_partition(
     client: &Client,
     table: &str,
@@ -40,8 +40,8 @@ pub(super) async fn of_partition(
         let query = query.set_projection_expression(projection.map(str::to_owned));
         let query = query.key_condition_expression("pk = :pk");
         let query = query.expression_attribute_values(":pk", text(partition));
-        let page = query.set_exclusive_start_key(start).send().await.map_err(aws::judge)?;
-        items.extend(page.items.unwrap_or_default());
+        let page = query.set_exclusive_start_key(start).send().await.map_err(aws::classify)?;
+        items.extend(page.items.into_iter().flatten());
         start = page.last_evaluated_key;
         if start.is_none() {
             return Ok(items);
@@ -49,19 +49,19 @@ pub(super) async fn of_partition(
     }
 }
 
-/// Removes items, some after the others.
+/// Deletes items, batch by batch.
 pub(super) async fn delete(client: &Client, table: &str, mut keys: Vec<Item>) -> Result<(), Error> {
     while !keys.is_empty() {
-        let rest = keys.split_off(keys.len().min(MOST));
+        let rest = keys.split_off(keys.len().min(MAX_DELETES));
         let mut writes = Vec::new();
         for key in keys {
             let delete = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
             writes.push(WriteRequest::builder().delete_request(delete).build());
         }
         let call = client.batch_write_item().request_items(table, writes);
-        let left = call.send().await.map_err(aws::judge)?.unprocessed_items.unwrap_or_default();
-        if !left.is_empty() {
-            return Err(Error::Unavailable("the store did not remove all that it was asked to".into()));
+        let left = call.send().await.map_err(aws::classify)?.unprocessed_items;
+        if left.is_some_and(|left| !left.is_empty()) {
+            return Err(Error::Unavailable("DynamoDB left deletes unprocessed".into()));
         }
         keys = rest;
     }

@@ -1,17 +1,18 @@
-//! Authorization codes (RFC 6749, section 4.1): good once, for a minute. What is kept of one is a hash.
+//! Authorization codes (RFC 6749, section 4.1): valid once, for a minute, and stored as hashes.
+
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::Update;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, key,
-    logins::{Authenticated, login_key},
-    sessions::{Opened, Sessions, opening},
+    logins::Authenticated,
+    schema::Key,
+    sessions::{OpenSession, Sessions, opening},
     text,
     transaction::Transaction,
-    users::{at_epoch, profile_key},
-    with_key,
+    users::at_epoch,
 };
 use crate::{
     auth::{Grant, Scopes, hash, random},
@@ -25,33 +26,25 @@ use crate::{
     error::{Error, OAuthError},
 };
 
-/// How long a code is good, in seconds.
-const CODE_SECONDS: i64 = 60;
-const WRONG: Error =
+const EXPIRES_AFTER: Duration = Duration::from_secs(60);
+const INVALID: Error =
     Error::OAuth(OAuthError::InvalidGrant("The code is wrong, used, expired, or another client's."));
 
-/// What somebody has let a client do.
+/// Consent of a user to the access of a client.
 #[derive(Clone, Debug)]
 pub struct Consent {
-    /// The client.
     pub client_id: String,
-    /// Where the code was sent.
     pub redirect_uri: RedirectUri,
-    /// What it may do.
     pub scope: Scopes,
-    /// The hash of what the client alone knows (PKCE, RFC 7636, method S256).
+    /// Hash of the client's code verifier (PKCE, RFC 7636, method S256).
     pub code_challenge: String,
 }
 
-/// What a client shows to get its tokens.
-pub struct Presented<'a> {
-    /// The code.
+/// Request of a client to exchange a code for tokens.
+pub struct CodeExchange<'a> {
     pub code: &'a str,
-    /// Who it is.
     pub client_id: &'a str,
-    /// Where the code was sent.
     pub redirect_uri: &'a str,
-    /// What it alone knows.
     pub code_verifier: &'a str,
 }
 
@@ -63,15 +56,15 @@ struct CodeItem {
     redirect_uri: RedirectUri,
     scope: Scopes,
     code_challenge: String,
-    /// The session that the code became.
+    /// The session that the code was exchanged for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session_id: Option<Id<Session>>,
-    /// The table's TTL attribute: seconds since 1970.
+    /// TTL attribute, in seconds since the Unix epoch.
     expires_at: i64,
 }
 
 impl Sessions {
-    /// A code for what a person has consented to; it comes to nothing where the account has changed since.
+    /// Issues a code after a user's password was verified and they consented.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] where the account has changed since.
@@ -91,27 +84,27 @@ impl Sessions {
             scope,
             code_challenge,
             session_id: None,
-            expires_at: now.as_seconds() + CODE_SECONDS,
+            expires_at: (now + EXPIRES_AFTER).as_seconds(),
         };
-        let item = with_key(serde_dynamo::to_item(item).map_err(Error::internal)?, code_key(&code));
+        let item = code_key(&code).on(serde_dynamo::to_item(item).map_err(Error::internal)?);
         Transaction::new(&self.users.client, &self.users.table)
-            .check(at_epoch(login_key(user.email()), user.epoch()), |_| Error::InvalidCredentials)?
+            .check(at_epoch(&Key::Login(user.email().clone()), user.epoch()), |_| Error::InvalidCredentials)?
             .create(item, |_| Error::internal("this code exists"))?
             .commit()
             .await?;
         Ok(code)
     }
 
-    /// Exchanges a code for a session. One that is used again ends what it has become.
+    /// Exchanges a code for a session. Using a code twice ends its session.
     ///
     /// # Errors
     /// [`OAuthError::InvalidGrant`].
     pub async fn exchange(
         &self,
-        presented: &Presented<'_>,
+        presented: &CodeExchange<'_>,
         id: Id<Session>,
         now: Timestamp,
-    ) -> Result<Opened, Error> {
+    ) -> Result<OpenSession, Error> {
         let code = self.unused(presented, now).await?;
         let challenge = hash(presented.code_verifier.as_bytes());
         let fits = code.expires_at > now.as_seconds()
@@ -119,7 +112,7 @@ impl Sessions {
             && code.redirect_uri.as_str() == presented.redirect_uri
             && code.code_challenge == challenge;
         if !fits {
-            return Err(WRONG);
+            return Err(INVALID);
         }
         let grant = Grant {
             subject: Actor::User(code.user_id),
@@ -129,40 +122,41 @@ impl Sessions {
         };
         let (session, opened) = opening(id, code.user_id, code.epoch, grant, now)?;
         let used = Update::builder()
-            .set_key(Some(code_key(presented.code)))
+            .set_key(Some(code_key(presented.code).item()))
             .update_expression("SET session_id = :session")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(session_id)")
             .expression_attribute_values(":session", text(id));
         let committed = Transaction::new(&self.users.client, &self.users.table)
             .update(used, |_| Error::StaleVersion)?
-            .check(at_epoch(profile_key(code.user_id), code.epoch), |_| WRONG)?
+            .check(at_epoch(&Key::Profile(code.user_id), code.epoch), |_| INVALID)?
             .create(session, |_| Error::internal("a session of this id exists"))?
             .commit()
             .await;
         match committed {
             Ok(_) => Ok(opened),
-            // Somebody else was quicker with the same code.
-            Err(Error::StaleVersion) => self.unused(presented, now).await.and(Err(WRONG)),
+            // A concurrent request has used the same code.
+            Err(Error::StaleVersion) => self.unused(presented, now).await.and(Err(INVALID)),
             Err(failed) => Err(failed),
         }
     }
 
-    /// What a code stands for, unless it was used before, which ends what it has become: one of the two who have used it
-    /// must not have had it (RFC 6749, section 4.1.2).
-    async fn unused(&self, presented: &Presented<'_>, now: Timestamp) -> Result<CodeItem, Error> {
+    /// Loads an unused code. If it was used before, one of its two users must have stolen it, so its session ends
+    /// (RFC 6749, section 4.1.2).
+    async fn unused(&self, presented: &CodeExchange<'_>, now: Timestamp) -> Result<CodeItem, Error> {
         let get = self.users.client.get_item().table_name(&self.users.table).consistent_read(true);
-        let item = get.set_key(Some(code_key(presented.code))).send().await.map_err(aws::judge)?.item;
-        let code: CodeItem = serde_dynamo::from_item(item.ok_or(WRONG)?).map_err(Error::internal)?;
+        let item =
+            get.set_key(Some(code_key(presented.code).item())).send().await.map_err(aws::classify)?.item;
+        let code: CodeItem = serde_dynamo::from_item(item.ok_or(INVALID)?).map_err(Error::internal)?;
         match code.session_id {
             None => Ok(code),
             Some(session) => {
                 self.end_reused(code.user_id, session, now).await?;
-                Err(WRONG)
+                Err(INVALID)
             }
         }
     }
 }
 
-fn code_key(code: &str) -> Item {
-    key(format!("CODE#{}", hash(code.as_bytes())), "CODE")
+fn code_key(code: &str) -> Key {
+    Key::Code { hash: hash(code.as_bytes()) }
 }

@@ -1,154 +1,198 @@
-//! Idempotency records: what was answered to a key, committed together with the effect. A crash, a retry storm or a
-//! lost answer therefore sees "nothing happened" or "all of it".
+//! Idempotency records, committed together with the effect. After a crash, a retry storm or a lost response, a client
+//! therefore sees either no effect or all of it.
+//!
+//! A record holds the result of the operation, not its HTTP response: the handler builds the same response from it again.
 
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-use super::{Item, key};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Item, schema::Key};
 use crate::{
     auth::hash,
-    domain::{cause::Cause, user::Actor},
+    domain::{change::ChangeContext, user::Actor},
     error::Error,
 };
 
-/// How long a key is kept, in seconds: the promised day, and another for those who retry late.
-const KEPT_SECONDS: i64 = 48 * 60 * 60;
+/// Records are kept for the promised day, and one more for late retries.
+const EXPIRES_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 
-/// An attempt to do something once: whose, which operation, which key, which payload.
-pub struct Attempt {
+/// A request with an idempotency key: caller, operation, key and payload identify it.
+pub struct IdempotentRequest {
     caller: Actor,
     operation: &'static str,
     key_hash: String,
     payload_hash: String,
-    cause: Cause,
+    context: ChangeContext,
 }
 
-impl Attempt {
-    /// The attempt that a request is. The payload is all that decides what the operation does.
+/// Result of an operation that takes effect once per idempotency key.
+#[derive(Clone, Debug)]
+pub struct Idempotent<T> {
+    pub value: T,
+    /// Whether an earlier request with the same key had this result.
+    pub replayed: bool,
+    /// Id of the request that had this result first.
+    pub request_id: String,
+}
+
+impl IdempotentRequest {
+    /// `payload` is everything that decides what the operation does.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the payload can't be written as JSON.
+    /// [`Error::Internal`] if the payload can't be serialized.
     pub fn new(
         caller: Actor,
         operation: &'static str,
         key: &str,
         payload: &impl Serialize,
-        cause: Cause,
+        context: ChangeContext,
     ) -> Result<Self, Error> {
         let payload = serde_json::to_vec(payload).map_err(Error::internal)?;
-        Ok(Self { caller, operation, key_hash: hash(key.as_bytes()), payload_hash: hash(&payload), cause })
+        Ok(Self { caller, operation, key_hash: hash(key.as_bytes()), payload_hash: hash(&payload), context })
     }
 
-    /// What the effect has as its cause.
-    pub fn cause(&self) -> &Cause {
-        &self.cause
+    /// Returns the context of the changes that this request makes.
+    pub fn context(&self) -> &ChangeContext {
+        &self.context
     }
 
-    /// The record that this attempt was answered so.
-    pub fn answered(&self, answer: Recorded) -> Record {
-        self.record(Some(answer), None)
+    /// Returns the result of this request, which is not a replay.
+    pub fn first<T>(&self, value: T) -> Idempotent<T> {
+        Idempotent { value, replayed: false, request_id: self.context.request_id.clone() }
     }
 
-    /// The record that this attempt has begun something, which takes more than one step.
-    pub fn begun(&self, what: impl ToString) -> Record {
-        self.record(None, Some(what.to_string()))
+    /// Makes the record that this request had this result.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the result can't be serialized.
+    pub fn completed(&self, result: &impl Serialize) -> Result<Record, Error> {
+        Ok(self.record(Some(serde_json::to_string(result).map_err(Error::internal)?), None))
     }
 
-    fn record(&self, answer: Option<Recorded>, begun: Option<String>) -> Record {
-        let expires_at = self.cause.at.as_seconds() + KEPT_SECONDS;
-        let payload_hash = self.payload_hash.clone();
-        Record { payload_hash, answer, begun, expires_at, ttl: expires_at, key: self.key() }
+    /// Makes the record that this request has started `process`, which takes several steps.
+    pub fn in_progress(&self, process: impl ToString) -> Record {
+        self.record(None, Some(process.to_string()))
     }
 
-    /// Where its record lies.
-    pub(super) fn key(&self) -> Item {
-        key(partition(self.caller), format!("IDEM#{}#{}", self.operation, self.key_hash))
+    fn record(&self, result: Option<String>, process: Option<String>) -> Record {
+        let expires_at = (self.context.at + EXPIRES_AFTER).as_seconds();
+        Record {
+            key: self.key(),
+            payload_hash: self.payload_hash.clone(),
+            request_id: self.context.request_id.clone(),
+            result,
+            process,
+            expires_at,
+            ttl: expires_at,
+        }
     }
 
-    /// What a record under its key means for it.
-    pub(super) fn against(&self, earlier: Item) -> Result<Earlier, Error> {
-        self.record(None, None).against(earlier)
+    pub(super) fn key(&self) -> Key {
+        let (caller, operation, key_hash) = (self.caller, self.operation, self.key_hash.clone());
+        Key::Idempotency { caller, operation, key_hash }
+    }
+
+    /// Decodes an existing record under this request's key.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyKeyReused`] if it has another payload.
+    pub(super) fn existing<T: DeserializeOwned>(&self, item: Item) -> Result<ExistingRecord<T>, Error> {
+        StoredRecord::decode(item, &self.payload_hash)?.try_into()
     }
 }
 
-pub(super) fn partition(caller: Actor) -> String {
-    match caller {
-        Actor::User(id) => format!("USER#{id}"),
-        Actor::Client(id) => format!("CLIENT#{id}"),
-    }
-}
-
-/// An answer as it is kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Recorded {
-    /// The HTTP status.
-    pub status: u16,
-    /// The `Location` header.
-    pub location: Option<String>,
-    /// The `ETag` header.
-    pub etag: Option<String>,
-    /// The body.
-    pub body: String,
-}
-
-/// What is kept of an attempt.
-#[derive(Serialize, Deserialize)]
+/// An idempotency record to be written.
+#[derive(Serialize)]
 pub struct Record {
     #[serde(skip)]
-    key: Item,
+    key: Key,
     payload_hash: String,
-    /// None while it is at work.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    answer: Option<Recorded>,
-    /// What it has begun, if that takes more than one step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    begun: Option<String>,
-    /// The TTL attribute of most tables: seconds since 1970.
+    request_id: String,
+    /// JSON; absent while the process is in progress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<String>,
+    /// TTL attribute of most tables, in seconds since the Unix epoch.
     expires_at: i64,
-    /// That of the table of orders, where `expires_at` is what an order says to its customer.
+    /// TTL attribute of the Orders table, where `expires_at` is an order's payment deadline.
     ttl: i64,
-}
-
-/// What was found under a key that had been used before.
-pub enum Earlier {
-    /// Something was begun.
-    Begun(String),
-    /// It was answered.
-    Answered(Recorded),
 }
 
 impl Record {
     pub(super) fn item(&self) -> Result<Item, Error> {
-        let mut item: Item = serde_dynamo::to_item(self).map_err(Error::internal)?;
-        item.extend(self.key.clone());
-        Ok(item)
+        Ok(self.key.on(serde_dynamo::to_item(self).map_err(Error::internal)?))
     }
 
-    /// What an earlier record under the same key means for this attempt.
-    pub(super) fn against(&self, earlier: Item) -> Result<Earlier, Error> {
-        let earlier: Record = serde_dynamo::from_item(earlier).map_err(Error::internal)?;
-        if earlier.payload_hash != self.payload_hash {
-            return Err(Error::IdempotencyKeyReused);
+    /// Decodes an existing record under the same key.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyKeyReused`] if it has another payload.
+    pub(super) fn existing(&self, item: Item) -> Result<StoredRecord, Error> {
+        StoredRecord::decode(item, &self.payload_hash)
+    }
+}
+
+/// A record as the table holds it.
+#[derive(Debug, Deserialize)]
+pub struct StoredRecord {
+    payload_hash: String,
+    request_id: String,
+    result: Option<String>,
+    process: Option<String>,
+}
+
+impl StoredRecord {
+    fn decode(item: Item, payload_hash: &str) -> Result<Self, Error> {
+        let stored: Self = serde_dynamo::from_item(item).map_err(Error::internal)?;
+        if stored.payload_hash == payload_hash { Ok(stored) } else { Err(Error::IdempotencyKeyReused) }
+    }
+
+    pub(super) fn is_completed(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// Returns the result of the earlier request.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the record has none.
+    pub(crate) fn replay<T: DeserializeOwned>(self) -> Result<Idempotent<T>, Error> {
+        match self.try_into()? {
+            ExistingRecord::Completed(result) => Ok(result),
+            ExistingRecord::InProgress(_) => Err(Error::internal("a completed record has no result")),
         }
-        Ok(match earlier.answer {
-            Some(answer) => Earlier::Answered(answer),
-            None => Earlier::Begun(earlier.begun.unwrap_or_default()),
-        })
     }
 }
 
-/// The answer to an attempt of several steps.
+/// What an earlier request with the same key and payload has left.
 #[derive(Debug)]
-pub struct Answered {
-    /// What is answered.
-    pub answer: Recorded,
-    /// Whether it had been answered before.
-    pub replayed: bool,
+pub enum ExistingRecord<T> {
+    Completed(Idempotent<T>),
+    /// It has started this process.
+    InProgress(String),
 }
 
-/// How an attempt came out.
-pub enum Outcome {
-    /// The effect and its record are committed, just now.
-    Done,
-    /// They had been before; this was answered then.
-    Replayed(Recorded),
+impl<T: DeserializeOwned> TryFrom<StoredRecord> for ExistingRecord<T> {
+    type Error = Error;
+
+    fn try_from(stored: StoredRecord) -> Result<Self, Error> {
+        match (stored.result, stored.process) {
+            (Some(result), _) => {
+                let value = serde_json::from_str(&result).map_err(Error::internal)?;
+                Ok(Self::Completed(Idempotent { value, replayed: true, request_id: stored.request_id }))
+            }
+            (None, Some(process)) => Ok(Self::InProgress(process)),
+            (None, None) => Err(Error::internal("an idempotency record has neither result nor process")),
+        }
+    }
+}
+
+/// How a transaction writes its idempotency record.
+pub enum RecordWrite<'a> {
+    None,
+    /// The first record of the request.
+    Insert(&'a Record),
+    /// The result of a process that the request has started.
+    Complete(&'a Record),
 }

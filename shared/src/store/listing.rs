@@ -1,28 +1,28 @@
-//! Lists of products: Queries on the six indexes of the catalogue's entries, never a Scan.
+//! Lists of products: Queries on the six list indexes, never a Scan.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, Page, key, number,
-    products::{Products, name_key, partition, status_category},
+    Item, Page, number,
+    products::{Products, name_key, status_category},
+    schema::Key,
     text,
 };
 use crate::{
     aws,
     domain::{
         id::Id,
-        inventory::Availability,
         listing::{Listing, Sort},
-        product::Product,
+        product::{Availability, Product},
     },
     error::Error,
 };
 
-/// How many pages of an index one request may go through for filters that are no keys.
-const PAGES: usize = 4;
+/// Maximum DynamoDB pages that one request reads to satisfy filters on non-key attributes.
+const MAX_PAGES: usize = 4;
 
-/// A place in a list of products: the last product that was seen, and what the list is sorted by.
+/// Position in a list of products: the last product seen, and its sort attribute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Position {
     id: Id<Product>,
@@ -33,11 +33,11 @@ pub struct Position {
 }
 
 impl Products {
-    /// One page of a list, from summaries without a description. Where filters that are no keys leave little, a page
-    /// may be shorter than `limit` although more follow.
+    /// Lists product summaries, without descriptions. Filters on non-key attributes may leave a page shorter than `limit`
+    /// although more follow.
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`] where `after` is no place in this list.
+    /// [`Error::InvalidCursor`] if `after` is not a position in this list.
     pub async fn list(
         &self,
         listing: &Listing,
@@ -49,13 +49,14 @@ impl Products {
 
         let query = self.client.query().table_name(&self.table);
         let (query, filtered) = index.query(query, listing);
-        // One more than asked for tells whether there is a next page.
+        // One item more shows whether there is a next page.
         let query = if filtered { query } else { query.limit(i32::try_from(limit + 1).unwrap_or(i32::MAX)) };
 
         let mut items: Vec<Product> = Vec::new();
-        for _ in 0..PAGES {
-            let page = query.clone().set_exclusive_start_key(start).send().await.map_err(aws::judge)?;
-            let found = serde_dynamo::from_items(page.items.unwrap_or_default()).map_err(Error::internal)?;
+        for _ in 0..MAX_PAGES {
+            let page = query.clone().set_exclusive_start_key(start).send().await.map_err(aws::classify)?;
+            let found = serde_dynamo::from_items(page.items.into_iter().flatten().collect::<Vec<_>>())
+                .map_err(Error::internal)?;
             items.extend::<Vec<Product>>(found);
             start = page.last_evaluated_key;
             if start.is_none() || items.len() > limit {
@@ -72,15 +73,15 @@ impl Products {
     }
 }
 
-/// The index that holds a list in its order, and the part of it that the list is.
+/// The index that sorts a list as requested, and the list's partition of it.
 struct Index {
     name: String,
-    /// The partition: the name of its key attribute, and the value.
+    /// Name and value of the partition key.
     partition: (&'static str, String),
-    /// The attribute that the partition is sorted by.
+    /// Name of the sort key.
     sorted_by: &'static str,
     descending: bool,
-    /// The amounts that the list holds.
+    /// Prices in the list, in minor units.
     amounts: (i64, i64),
 }
 
@@ -90,10 +91,10 @@ impl Index {
             Some(category) => {
                 ("category", ("status_category", status_category(listing.status, category.as_str())))
             }
-            None => ("status", ("status", listing.status.as_str().to_owned())),
+            None => ("status", ("status", listing.status.into_str().to_owned())),
         };
         let (order, sorted_by, descending) = match listing.sort {
-            // Ids sort by the time they were made.
+            // Ids sort by creation time.
             Sort::Newest => ("newest", "id", true),
             Sort::PriceAscending => ("price", "amount", false),
             Sort::PriceDescending => ("price", "amount", true),
@@ -103,7 +104,7 @@ impl Index {
         Self { name: format!("{by}-{order}"), partition, sorted_by, descending, amounts }
     }
 
-    /// Adds what the listing asks for; tells whether any of it is a filter, which reads more than it gives.
+    /// Adds conditions and filters. Returns whether there are filters, which read more items than they return.
     fn query(&self, query: QueryFluentBuilder, listing: &Listing) -> (QueryFluentBuilder, bool) {
         let mut query = query
             .index_name(&self.name)
@@ -121,11 +122,11 @@ impl Index {
         }
         if let Some(in_stock) = listing.in_stock {
             let operator = if in_stock { "<>" } else { "=" };
-            query = query.expression_attribute_values(":none", text(Availability::OutOfStock.as_str()));
+            query = query.expression_attribute_values(":none", text(Availability::OutOfStock.into_str()));
             filters.push(format!("availability {operator} :none"));
         }
         for (index, word) in listing.words.iter().enumerate() {
-            // Words stand in the entry each behind a space, so this finds those that begin so.
+            // The attribute has a space before each word, so this matches prefixes of words.
             query = query.expression_attribute_values(format!(":word{index}"), text(format!(" {word}")));
             filters.push(format!("contains(words, :word{index})"));
         }
@@ -142,8 +143,8 @@ impl Index {
         }
     }
 
-    /// The key to go on from: the place from the cursor, all else from the query, so that a forged cursor reaches
-    /// nothing that the query itself could not.
+    /// Returns the start key of the next page. Only the position comes from the cursor, the rest from the query, so a
+    /// forged cursor reaches nothing that the query could not.
     fn key_at(&self, position: &Position) -> Result<Item, Error> {
         let (min, max) = self.amounts;
         let sorted_by = match (self.sorted_by, position.amount, &position.name) {
@@ -152,23 +153,25 @@ impl Index {
             ("name_key", None, Some(name)) if (1..=1024).contains(&name.len()) => text(name),
             _ => return Err(Error::InvalidCursor),
         };
-        let mut start = key(partition(position.id), "ENTRY");
+        let mut start = Key::Product(position.id).item();
         start.insert(self.partition.0.to_owned(), text(&self.partition.1));
         start.insert(self.sorted_by.to_owned(), sorted_by);
         Ok(start)
     }
 }
 
-/// The position of the key at which DynamoDB stopped.
+/// Converts the key at which DynamoDB stopped.
 fn last_position(key: Item) -> Result<Position, Error> {
     #[derive(Deserialize)]
     struct LastKey {
         pk: String,
+        sk: String,
         amount: Option<i64>,
         name_key: Option<String>,
     }
     let last: LastKey = serde_dynamo::from_item(key).map_err(Error::internal)?;
-    let id = last.pk.strip_prefix("PRODUCT#").and_then(|id| id.parse().ok());
-    let id = id.ok_or_else(|| Error::internal("an index of products holds another thing"))?;
+    let Some(Key::Product(id)) = Key::parse(&last.pk, &last.sk) else {
+        return Err(Error::internal("a list index of products holds something else"));
+    };
     Ok(Position { id, amount: last.amount, name: last.name_key })
 }

@@ -1,351 +1,224 @@
-//! Orders, and the stocks that change with them.
+//! Orders, and the stock changes that are committed with them.
 
-use std::{collections::HashMap, future::ready};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{Select, Update, builders::UpdateBuilder},
+    types::{Update, builders::UpdateBuilder},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Item, Page, batch,
-    idempotency::{Answered, Attempt, Earlier, Outcome, Record, Recorded},
+    Item, Page, Saved, Versioned, batch,
+    idempotency::{ExistingRecord, Idempotent, IdempotentRequest, RecordWrite},
     inventory::{self, StockItem},
-    key, list, number, products, text,
-    transaction::{Attempted, Transaction},
-    users, with_key,
+    number, pages,
+    schema::{self, Key},
+    text,
+    transaction::{Committed, FailedCondition, Transaction},
 };
 use crate::{
-    auth::{Customer, OrderAccess, Staff, random},
+    auth::{OrderAccess, Staff, random},
     aws,
     domain::{
-        cause::Cause,
+        change::ChangeContext,
         id::Id,
-        input::Object,
-        inventory::{Movement, Reason},
-        order::{
-            Entry, Kind, Line, Misfit, NewOrder, Order, OrderId, OrderStatus, Queue, StockChange,
-            StockChanges,
-        },
+        inventory::{Movement, MovementReason, StockChange, StockChanges},
+        order::{Line, NewOrder, Order, OrderStatus},
+        order_id::OrderId,
         product::Product,
-        time::Timestamp,
         user::User,
+        validation::{self, Object},
     },
     error::{Error, ShortLine},
-    telemetry::{self, Metric},
 };
 
-/// The list of all orders.
+/// Partition of the list of all orders.
 const LIST: &str = "ORDER";
-/// Over so many partitions each queue of orders is spread: one takes a thousand writes a second.
-pub const GROUPS: u8 = 4;
-/// How often an order is read again because it has changed under the hands of who would change it.
-pub(crate) const TRIES: u32 = 5;
 
-/// The orders.
+/// Access to orders.
 #[derive(Clone)]
 pub struct Orders {
     pub(super) client: Client,
     pub(super) table: String,
-    /// The table of the stocks, for those who change them.
+    /// Table of the stocks, in functions that change them.
     pub(super) products: Option<String>,
 }
 
-/// An order as it lies in the table.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Kept {
-    /// As its customer may see it.
-    #[serde(flatten)]
-    pub order: Order,
-    /// Counts the changes, from 1.
-    pub version: i64,
+/// Result of placing an order.
+pub enum Placement {
+    Placed,
+    /// An earlier request with the same idempotency key has placed its order.
+    Replayed(Box<Idempotent<Order>>),
+    /// These lines exceed the available stock; nothing was reserved.
+    OutOfStock(Vec<ShortLine>),
+    /// A price or status has changed since the catalogue was read.
+    Conflict,
 }
 
-/// How the change of an order came out.
-#[derive(Debug)]
-pub enum Saved {
-    /// It is so now.
-    Done(Box<Kept>),
-    /// The attempt had been answered before.
-    Replayed(Recorded),
-    /// It has changed since it was read: read it again.
-    Overtaken,
-}
-
-/// How far an attempt at a change has come.
-pub enum Begun {
-    /// It is answered.
-    Answered(Answered),
-    /// It has begun what has this name, and goes on from there.
-    UnderWay(Box<Kept>, String),
-}
-
-/// What is noted of the attempt that a change belongs to.
-pub enum Note<'a> {
-    /// It belongs to none.
-    None,
-    /// The first that is noted of it.
-    First(&'a Record),
-    /// The answer, after it was begun before.
-    Answer(&'a Record),
-}
-
-/// Which orders somebody wants to see. Two equal ones are the same query, so a cursor is bound to it.
+/// Filters of a list of orders. A cursor is bound to them.
 #[derive(Debug, Serialize)]
 pub struct OrderQuery {
-    /// Only those of this customer.
     pub customer_id: Option<Id<User>>,
-    /// Only those of this status.
     pub status: Option<OrderStatus>,
 }
 
 impl OrderQuery {
-    /// Reads it from the query.
     pub fn read(query: &mut Object) -> Option<Self> {
         let customer_id = query.field("customer_id").optional(|field| field.text(str::parse));
-        let status = query.field("status").optional(|field| field.text(OrderStatus::parse));
+        let status = query.field("status").optional(|field| field.text(validation::one_of));
         Some(Self { customer_id: customer_id?, status: status? })
     }
 
-    fn fits(&self, order: &Order) -> bool {
+    fn matches(&self, order: &Order) -> bool {
         self.status.is_none_or(|status| order.status == status)
             && self.customer_id.is_none_or(|customer| order.customer_id == customer)
     }
 }
 
 impl Orders {
-    /// The order of that id.
+    /// Loads an order that the caller may see.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also where it is another customer's.
-    pub async fn get(&self, by: &OrderAccess, id: OrderId) -> Result<Kept, Error> {
-        let found = if by.reaches(id.customer()) { self.find(id).await? } else { None };
-        found.ok_or(Error::NotFound)
+    /// [`Error::NotFound`], also for another customer's order.
+    pub async fn get(&self, by: &OrderAccess, id: OrderId) -> Result<Versioned<Order>, Error> {
+        if by.reaches(id.customer()) { self.load(id).await } else { Err(Error::NotFound) }
     }
 
-    /// The order of that id, for the shop itself.
+    /// Loads an order for the shop's own processes.
     ///
     /// # Errors
-    /// Only those of the store.
-    pub async fn find(&self, id: OrderId) -> Result<Option<Kept>, Error> {
+    /// [`Error::NotFound`].
+    pub async fn load(&self, id: OrderId) -> Result<Versioned<Order>, Error> {
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let item = get.set_key(Some(order_key(id))).send().await.map_err(aws::judge)?.item;
-        item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
+        let item = get.set_key(Some(Key::Order(id).item())).send().await.map_err(aws::classify)?.item;
+        serde_dynamo::from_item(item.ok_or(Error::NotFound)?).map_err(Error::internal)
     }
 
-    /// Begins to change an order, once: read, decide, write. `begin` decides; it gives the order as it is to be, a name for
-    /// what has begun, and the stocks that change. `answer` gives the answer, where there is one by then.
+    /// Loads an order, and the idempotency record of the request if it exists, in one read.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::IdempotencyKeyReused`], and those of `begin`.
-    pub async fn begin<F>(
+    /// [`Error::NotFound`], also for another customer's order; [`Error::IdempotencyKeyReused`].
+    pub async fn load_for<T: DeserializeOwned>(
         &self,
         by: &OrderAccess,
         id: OrderId,
-        attempt: &Attempt,
-        begin: impl Fn(Order) -> F,
-        answer: impl Fn(&Order, &str) -> Result<Option<Recorded>, Error>,
-    ) -> Result<Begun, Error>
-    where
-        F: Future<Output = Result<(Order, String, StockChanges), Error>>,
-    {
-        let cause = attempt.cause();
-        let answered = |answer, replayed| Ok(Begun::Answered(Answered { answer, replayed }));
-        for tried in 0..TRIES {
-            let (kept, earlier) = self.with_record(by, id, attempt).await?;
-            match earlier {
-                Some(Earlier::Answered(answer)) => return answered(answer, true),
-                Some(Earlier::Begun(what)) => return Ok(Begun::UnderWay(Box::new(kept), what)),
-                None => {}
-            }
-            let (order, what, stocks) = match begin(kept.order.clone()).await {
-                Ok(begun) => begun,
-                // Order and record may have been read on either side of a twin's commit: look again.
-                Err(Error::Order(_) | Error::Invalid(_)) if tried == 0 => continue,
-                Err(refusal) => return Err(refusal),
-            };
-            let answer = answer(&order, &what)?;
-            let record = match &answer {
-                Some(answer) => attempt.answered(answer.clone()),
-                None => attempt.begun(&what),
-            };
-            match (self.save(&kept, order, &stocks, Note::First(&record), cause).await?, answer) {
-                (Saved::Done(_), Some(answer)) => return answered(answer, false),
-                (Saved::Done(kept), None) => return Ok(Begun::UnderWay(kept, what)),
-                (Saved::Replayed(answer), _) => return answered(answer, true),
-                (Saved::Overtaken, _) => {}
-            }
-        }
-        Err(contended())
-    }
-
-    /// The order of that id, and what an earlier attempt under the same key has left: both in one read.
-    async fn with_record(
-        &self,
-        by: &OrderAccess,
-        id: OrderId,
-        attempt: &Attempt,
-    ) -> Result<(Kept, Option<Earlier>), Error> {
+        request: &IdempotentRequest,
+    ) -> Result<(Versioned<Order>, Option<ExistingRecord<T>>), Error> {
         if !by.reaches(id.customer()) {
             return Err(Error::NotFound);
         }
-        let keys = HashMap::from([(self.table.clone(), vec![order_key(id), attempt.key()])]);
-        let (mut order, mut earlier) = (None, None);
+        let keys = HashMap::from([(self.table.clone(), vec![Key::Order(id).item(), request.key().item()])]);
+        let (mut order, mut existing) = (None, None);
         for item in batch::get(&self.client, keys).await? {
-            if is_record(&item) {
-                earlier = Some(attempt.against(item)?);
+            if schema::is_idempotency_record(&item) {
+                existing = Some(request.existing(item)?);
             } else {
                 order = Some(serde_dynamo::from_item(item).map_err(Error::internal)?);
             }
         }
-        Ok((order.ok_or(Error::NotFound)?, earlier))
+        Ok((order.ok_or(Error::NotFound)?, existing))
     }
 
-    /// Places an order, once: it is written together with what it takes from the stocks, or not at all.
+    /// Loads the catalogue entries of a new order, and the idempotency record of the request if it exists, in one read.
     ///
     /// # Errors
-    /// [`Error::OutOfStock`], [`Error::PriceChanged`], [`Error::Invalid`], [`Error::IdempotencyKeyReused`].
-    pub async fn place(
-        &self,
-        by: &Customer,
-        new: &NewOrder,
-        id: Id<Order>,
-        attempt: &Attempt,
-        answer: impl Fn(&Order) -> Result<Recorded, Error>,
-    ) -> Result<Answered, Error> {
-        let cause = attempt.cause();
-        for _ in 0..TRIES {
-            let (catalogue, earlier) = self.catalogue(new, attempt).await?;
-            if let Some(answer) = earlier {
-                return Ok(Answered { answer, replayed: true });
-            }
-            let placed = new.clone().place(OrderId::new(id, by.id()), &catalogue, cause);
-            let (order, stocks) = placed.map_err(|misfit| match misfit {
-                Misfit::Invalid(faults) => Error::Invalid(faults),
-                Misfit::Price(total) => Error::PriceChanged(total),
-            })?;
-            let (answer, kept) = (answer(&order)?, Kept { order, version: 1 });
-            let record = attempt.answered(answer.clone());
-            let mut transaction = Transaction::new(&self.client, &self.table)
-                .create(kept.item()?, |_| Error::internal("an order of this id exists"))?
-                .in_table(self.products()?);
-            for line in &kept.order.lines {
-                transaction = transaction.update(reserve(line, &stocks, cause)?, |_| Error::StaleVersion)?;
-            }
-            match transaction.in_table(&self.table).once(&record)?.try_commit().await {
-                Ok(Attempted::Done(Outcome::Done)) => {
-                    count(&kept.order.timeline);
-                    return Ok(Answered { answer, replayed: false });
-                }
-                Ok(Attempted::Done(Outcome::Replayed(answer))) => {
-                    return Ok(Answered { answer, replayed: true });
-                }
-                Ok(Attempted::Refused(refused)) => {
-                    if let Some(short) = short_lines(&kept.order.lines, refused)? {
-                        telemetry::count(Metric::StockOuts);
-                        return Err(Error::OutOfStock(short));
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-            // A price has changed, or a product has gone, since the catalogue was read.
-        }
-        Err(contended())
-    }
-
-    /// The entries of what is to be bought, and the answer of an earlier attempt: both in one read.
-    async fn catalogue(
+    /// [`Error::IdempotencyKeyReused`].
+    pub async fn load_catalogue(
         &self,
         new: &NewOrder,
-        attempt: &Attempt,
-    ) -> Result<(Vec<Product>, Option<Recorded>), Error> {
-        let entry = |id: Id<Product>| key(products::partition(id), "ENTRY");
+        request: &IdempotentRequest,
+    ) -> Result<(Vec<Product>, Option<ExistingRecord<Order>>), Error> {
+        let entries = new.products().into_iter().map(|id| Key::Product(id).item()).collect();
         let keys = HashMap::from([
-            (self.products()?.to_owned(), new.products().into_iter().map(entry).collect()),
-            (self.table.clone(), vec![attempt.key()]),
+            (self.products()?.to_owned(), entries),
+            (self.table.clone(), vec![request.key().item()]),
         ]);
-        let mut catalogue = Vec::new();
+        let (mut catalogue, mut existing) = (Vec::new(), None);
         for item in batch::get(&self.client, keys).await? {
-            if !is_record(&item) {
+            if schema::is_idempotency_record(&item) {
+                existing = Some(request.existing(item)?);
+            } else {
                 catalogue.push(serde_dynamo::from_item(item).map_err(Error::internal)?);
-            } else if let Earlier::Answered(answer) = attempt.against(item)? {
-                return Ok((Vec::new(), Some(answer)));
             }
         }
-        Ok((catalogue, None))
+        Ok((catalogue, existing))
     }
 
-    /// Writes an order over the version that was read, together with the stocks that change and what is noted of the
-    /// attempt: all of it or nothing.
+    /// Creates an order and reserves its stock, if price, status and quantity of every line still allow it.
+    ///
+    /// # Errors
+    /// [`Error::IdempotencyKeyReused`].
+    pub async fn create(
+        &self,
+        order: &Order,
+        stocks: &StockChanges,
+        request: &IdempotentRequest,
+    ) -> Result<Placement, Error> {
+        let record = request.completed(order)?;
+        let mut transaction = Transaction::new(&self.client, &self.table)
+            .create(item(order, 1)?, |_| Error::internal("an order of this id exists"))?
+            .in_table(self.products()?);
+        for line in &order.lines {
+            let reservation = reserve(line, stocks, request.context())?;
+            transaction = transaction.update(reservation, |_| Error::StaleVersion)?;
+        }
+        match transaction.in_table(&self.table).once(&record)?.try_commit().await? {
+            Ok(Committed::Now) => Ok(Placement::Placed),
+            Ok(Committed::Before(earlier)) => Ok(Placement::Replayed(Box::new(earlier.replay()?))),
+            Err(failed) => Ok(match short_lines(&order.lines, failed)? {
+                Some(short) => Placement::OutOfStock(short),
+                None => Placement::Conflict,
+            }),
+        }
+    }
+
+    /// Replaces the version of an order that was read, in one transaction with its stock changes and the idempotency
+    /// record.
     ///
     /// # Errors
     /// [`Error::IdempotencyKeyReused`].
     pub async fn save(
         &self,
-        before: &Kept,
+        before: &Versioned<Order>,
         order: Order,
         stocks: &StockChanges,
-        note: Note<'_>,
-        cause: &Cause,
-    ) -> Result<Saved, Error> {
-        let kept = Kept { order, version: before.version + 1 };
-        let mut transaction =
-            Transaction::new(&self.client, &self.table)
-                .replace(kept.item()?, before.version, |_| Error::StaleVersion)?;
+        record: RecordWrite<'_>,
+        context: &ChangeContext,
+    ) -> Result<Saved<Versioned<Order>>, Error> {
+        let version = before.version + 1;
+        let mut transaction = Transaction::new(&self.client, &self.table).replace(
+            item(&order, version)?,
+            before.version,
+            |_| Error::StaleVersion,
+        )?;
         if !stocks.is_empty() {
             transaction = transaction.in_table(self.products()?);
         }
         for change in stocks.iter() {
-            transaction = transaction.update(change_stock(change, cause), |_| {
-                Error::internal("a stock does not have what orders hold")
+            transaction = transaction.update(change_stock(change, context), |_| {
+                Error::internal("a stock holds less than orders have reserved")
             })?;
-            if let Some(movement) = movement(change, kept.order.id, cause)? {
+            if let Some(movement) = movement(change, order.id, context)? {
                 transaction =
                     transaction.create(inventory::movement_item(&movement)?, inventory::movement_exists)?;
             }
         }
         let transaction = transaction.in_table(&self.table);
-        let transaction = match &note {
-            Note::None => transaction,
-            Note::First(record) => transaction.once(record)?,
-            Note::Answer(record) => transaction.completing(record)?,
+        let transaction = match record {
+            RecordWrite::None => transaction,
+            RecordWrite::Insert(record) => transaction.once(record)?,
+            RecordWrite::Complete(record) => transaction.completing(record)?,
         };
         match transaction.commit().await {
-            Ok(Outcome::Done) => {
-                count(kept.order.news_since(&before.order));
-                Ok(Saved::Done(Box::new(kept)))
-            }
-            Ok(Outcome::Replayed(answer)) => Ok(Saved::Replayed(answer)),
-            Err(Error::StaleVersion) => Ok(Saved::Overtaken),
+            Ok(Committed::Now) => Ok(Saved::Committed(Versioned { value: order, version })),
+            Ok(Committed::Before(earlier)) => Ok(Saved::Replayed(earlier)),
+            Err(Error::StaleVersion) => Ok(Saved::Conflict),
             Err(error) => Err(error),
         }
     }
 
-    /// Changes an order in one step, once.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], [`Error::IdempotencyKeyReused`], and those of `change`.
-    pub async fn change(
-        &self,
-        by: &OrderAccess,
-        id: OrderId,
-        attempt: &Attempt,
-        change: impl Fn(&mut Order) -> Result<StockChanges, Error>,
-        answer: impl Fn(&Order) -> Result<Recorded, Error>,
-    ) -> Result<Answered, Error> {
-        let begin = |mut order: Order| ready(change(&mut order).map(|stocks| (order, String::new(), stocks)));
-        match self.begin(by, id, attempt, begin, |order, _| answer(order).map(Some)).await? {
-            Begun::Answered(answered) => Ok(answered),
-            Begun::UnderWay(..) => Err(Error::internal("what takes one step has taken several")),
-        }
-    }
-
-    /// One page of a customer's orders, the newest first. Filters may leave a page shorter than `limit` although more
-    /// follow.
-    ///
-    /// # Errors
-    /// Only those of the store.
+    /// Lists a customer's orders, newest first. Filters may leave a page shorter than `limit` although more follow.
     pub async fn list_of(
         &self,
         customer: Id<User>,
@@ -353,23 +226,21 @@ impl Orders {
         limit: usize,
         after: Option<OrderId>,
     ) -> Result<Page<Order, OrderId>, Error> {
-        let pages = list::partition(
+        let pages = pages::of_partition(
             &self.client,
             &self.table,
-            &users::partition(customer),
-            "ORDER#",
+            &schema::user_partition(customer),
+            schema::ORDER_PREFIX,
             limit,
-            after.map(order_key),
+            after.map(|id| Key::Order(id).item()),
         );
-        let page = pages.read(|kept: &Kept| query.fits(&kept.order), |kept| kept.order.id).await?;
-        Ok(Page { items: page.items.into_iter().map(|kept| kept.order).collect(), next: page.next })
+        let matches = |order: &Versioned<Order>| query.matches(&order.value);
+        let page = pages.read(matches, |order| order.value.id).await?;
+        Ok(Page { items: page.items.into_iter().map(|order| order.value).collect(), next: page.next })
     }
 
-    /// One page of all orders, the newest first: their keys from the index, which changes only with their status, then
-    /// the orders themselves.
-    ///
-    /// # Errors
-    /// Only those of the store.
+    /// Lists all orders, newest first. The index holds only their keys and status, so that other changes of an order do
+    /// not write to it; the orders themselves take a second read.
     pub async fn list(
         &self,
         _by: &Staff,
@@ -382,130 +253,43 @@ impl Orders {
             id: OrderId,
             status: OrderStatus,
         }
-        let start = after.map(|id| with_key(order_key(id), list::position(LIST, id)));
-        let pages = list::newest(&self.client, &self.table, LIST, limit, start);
-        let fits = |summary: &Summary| query.status.is_none_or(|status| summary.status == status);
-        let page = pages.read(fits, |summary| summary.id).await?;
+        let position = |id| {
+            let key = Key::Order(id);
+            key.on(pages::position(LIST, id))
+        };
+        let pages = pages::newest(&self.client, &self.table, LIST, limit, after.map(position));
+        let matches = |summary: &Summary| query.status.is_none_or(|status| summary.status == status);
+        let page = pages.read(matches, |summary| summary.id).await?;
         let ids: Vec<OrderId> = page.items.iter().map(|summary| summary.id).collect();
         if ids.is_empty() {
             return Ok(Page { items: Vec::new(), next: page.next });
         }
-        let keys = HashMap::from([(self.table.clone(), ids.iter().copied().map(order_key).collect())]);
-        let items: Vec<Kept> =
-            serde_dynamo::from_items(batch::get(&self.client, keys).await?).map_err(Error::internal)?;
-        let find = |id: &OrderId| items.iter().map(|kept| &kept.order).find(|order| order.id == *id);
-        let items = ids.iter().filter_map(find).filter(|order| query.fits(order)).cloned().collect();
+        let keys = ids.iter().map(|id| Key::Order(*id).item()).collect();
+        let items = batch::get(&self.client, HashMap::from([(self.table.clone(), keys)])).await?;
+        let orders: Vec<Versioned<Order>> = serde_dynamo::from_items(items).map_err(Error::internal)?;
+        let find = |id: &OrderId| orders.iter().map(|order| &order.value).find(|order| order.id == *id);
+        let items = ids.iter().filter_map(find).filter(|order| query.matches(order)).cloned().collect();
         Ok(Page { items, next: page.next })
     }
 
-    /// Orders that somebody has to look at by now: those of a group, a page after the other.
-    ///
-    /// # Errors
-    /// Only those of the store.
-    pub async fn due(
+    /// Loads all orders of a customer, and the keys of their idempotency records.
+    pub(crate) async fn all_of(
         &self,
-        queue: Queue,
-        group: u8,
-        now: Timestamp,
-        after: Option<Cursor>,
-    ) -> Result<(Vec<(OrderId, Timestamp)>, Option<Cursor>), Error> {
-        #[derive(Deserialize)]
-        struct Key {
-            pk: String,
-            sk: String,
-            due_at: Timestamp,
-        }
-        let query = self.client.query().table_name(&self.table).index_name("due").limit(25);
-        let query = query
-            .key_condition_expression("due = :due AND due_at <= :now")
-            .expression_attribute_values(":due", text(due_key(queue, group)))
-            .expression_attribute_values(":now", text(now))
-            .set_exclusive_start_key(after.map(|cursor| cursor.0));
-        let answer = query.send().await.map_err(aws::judge)?;
-        let keys: Vec<Key> =
-            serde_dynamo::from_items(answer.items.unwrap_or_default()).map_err(Error::internal)?;
-        let order = |key: &Key| {
-            let (customer, order) = (key.pk.strip_prefix("USER#usr_")?, key.sk.strip_prefix("ORDER#")?);
-            Some((format!("ord_{order}{customer}").parse().ok()?, key.due_at))
-        };
-        Ok((keys.iter().filter_map(order).collect(), answer.last_evaluated_key.map(Cursor)))
-    }
-
-    /// How many orders the provider was asked about in vain, so far.
-    ///
-    /// # Errors
-    /// Only those of the store.
-    pub async fn unresolved(&self) -> Result<i64, Error> {
-        let mut count = 0;
-        for group in 0..GROUPS {
-            let mut start = None;
-            loop {
-                let query = self.client.query().table_name(&self.table).index_name("due");
-                let query = query
-                    .select(Select::Count)
-                    .key_condition_expression("due = :due")
-                    .expression_attribute_values(":due", text(due_key(Queue::Unresolved, group)))
-                    .set_exclusive_start_key(start);
-                let answer = query.send().await.map_err(aws::judge)?;
-                count += i64::from(answer.count);
-                start = answer.last_evaluated_key;
-                if start.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(count)
-    }
-
-    /// Has an order looked at again only then, unless it has changed.
-    ///
-    /// # Errors
-    /// Only those of the store.
-    pub async fn postpone(&self, kept: &Kept, until: Timestamp) -> Result<(), Error> {
-        let queue = if kept.order.next_step().is_some() { Queue::Unresolved } else { Queue::Doubt };
-        let update = Update::builder()
-            .set_key(Some(order_key(kept.order.id)))
-            .update_expression("SET due = :due, due_at = :until")
-            .condition_expression("version = :version AND attribute_exists(due)")
-            .expression_attribute_values(":due", text(due_key(queue, kept.order.id.group(GROUPS))))
-            .expression_attribute_values(":until", text(until))
-            .expression_attribute_values(":version", number(kept.version));
-        let update = Transaction::new(&self.client, &self.table).update(update, |_| Error::StaleVersion)?;
-        match update.commit().await {
-            Ok(_) | Err(Error::StaleVersion) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Forgets where a customer's orders were sent to, and what was answered to them; the books stay.
-    ///
-    /// # Errors
-    /// [`Error::OrderOpen`].
-    pub async fn erase(&self, by: &Customer, cause: &Cause) -> Result<(), Error> {
-        let partition = users::partition(by.id());
+        customer: Id<User>,
+    ) -> Result<(Vec<Versioned<Order>>, IdempotencyRecordKeys), Error> {
+        let partition = schema::user_partition(customer);
         let items = batch::of_partition(&self.client, &self.table, &partition, None).await?;
-        let (records, orders): (Vec<Item>, Vec<Item>) = items.into_iter().partition(is_record);
-        let orders: Vec<Kept> = serde_dynamo::from_items(orders).map_err(Error::internal)?;
-        if orders.iter().any(|kept| kept.order.status == OrderStatus::Open) {
-            return Err(Error::OrderOpen);
-        }
-        for kept in orders {
-            let mut order = kept.order.clone();
-            if order.shipping_address == order.shipping_address.erased() {
-                continue;
-            }
-            order.erase(cause);
-            // Overtaken by a refund, say: the caller tries again.
-            if !matches!(
-                self.save(&kept, order, &StockChanges::default(), Note::None, cause).await?,
-                Saved::Done(_)
-            ) {
-                return Err(contended());
-            }
-        }
+        let (records, orders): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(schema::is_idempotency_record);
         let is_key = |(name, _): &(String, _)| name == "pk" || name == "sk";
         let keys = records.into_iter().map(|record| record.into_iter().filter(is_key).collect()).collect();
-        batch::delete(&self.client, &self.table, keys).await
+        let orders = serde_dynamo::from_items(orders).map_err(Error::internal)?;
+        Ok((orders, IdempotencyRecordKeys(keys)))
+    }
+
+    /// Deletes idempotency records, whose results hold personal data.
+    pub(crate) async fn delete_records(&self, records: IdempotencyRecordKeys) -> Result<(), Error> {
+        batch::delete(&self.client, &self.table, records.0).await
     }
 
     fn products(&self) -> Result<&str, Error> {
@@ -513,68 +297,36 @@ impl Orders {
     }
 }
 
-/// Where a walk through a queue goes on.
-pub struct Cursor(Item);
+/// Keys of a customer's idempotency records.
+pub(crate) struct IdempotencyRecordKeys(Vec<Item>);
 
-impl Kept {
-    /// What lies in the table: the order, and the keys of the indexes.
-    fn item(&self) -> Result<Item, Error> {
-        let item = serde_dynamo::to_item(self).map_err(Error::internal)?;
-        let mut item = with_key(item, order_key(self.order.id));
-        item.insert("list".to_owned(), text(LIST));
-        if let Some((queue, at)) = self.order.due() {
-            item.insert("due".to_owned(), text(due_key(queue, self.order.id.group(GROUPS))));
-            item.insert("due_at".to_owned(), text(at));
-        }
-        Ok(item)
+/// Serializes an order with its key and index attributes.
+fn item(order: &Order, version: i64) -> Result<Item, Error> {
+    let item = serde_dynamo::to_item(Versioned { value: order, version }).map_err(Error::internal)?;
+    let mut item = Key::Order(order.id).on(item);
+    item.insert("list".to_owned(), text(LIST));
+    if let Some((queue, at)) = order.due() {
+        item.insert("due".to_owned(), text(schema::due_partition(queue, order.id.shard(schema::SHARDS))));
+        item.insert("due_at".to_owned(), text(at));
     }
+    Ok(item)
 }
 
-/// Counts what a commit has brought, by what is new on the order's timeline.
-fn count(news: &[Entry]) {
-    for entry in news {
-        match (entry.r#type, entry.amount) {
-            (Kind::Created, _) => telemetry::count(Metric::OrdersPlaced),
-            (Kind::PaymentFailed, _) => telemetry::count(Metric::PaymentsDeclined),
-            (Kind::Paid, Some(captured)) => telemetry::add(Metric::Revenue, captured),
-            (Kind::Refunded, Some(amount)) => telemetry::add(Metric::Refunded, amount),
-            _ => {}
-        }
-    }
-}
-
-/// Something that others are at, too, for longer than anybody should wait.
-pub(crate) fn contended() -> Error {
-    Error::Unavailable("the order kept changing while it was to be changed".into())
-}
-
-fn order_key(id: OrderId) -> Item {
-    key(users::partition(id.customer()), format!("ORDER#{}", id.own_part()))
-}
-
-fn due_key(queue: Queue, group: u8) -> String {
-    format!("{}#{group}", queue.as_str())
-}
-
-fn is_record(item: &Item) -> bool {
-    item.get("sk").and_then(|sk| sk.as_s().ok()).is_some_and(|sk| sk.starts_with("IDEM#"))
-}
-
-/// Takes a line's pieces from the stock, if there are as many, at the price and the status that the order goes by.
-fn reserve(line: &Line, stocks: &StockChanges, cause: &Cause) -> Result<UpdateBuilder, Error> {
+/// Reserves a line's pieces, if enough are available at the order's price and the product is on sale.
+fn reserve(line: &Line, stocks: &StockChanges, context: &ChangeContext) -> Result<UpdateBuilder, Error> {
     let change = stocks.iter().find(|change| change.product_id == line.product_id);
-    let change = change.ok_or_else(|| Error::internal("an order's line takes nothing from the stock"))?;
+    let change = change.ok_or_else(|| Error::internal("a line of the order reserves no stock"))?;
     let price = serde_dynamo::to_attribute_value(line.unit_price).map_err(Error::internal)?;
-    Ok(change_stock(change, cause)
+    Ok(change_stock(change, context)
         .condition_expression("available >= :less_available AND price = :price AND #status = :active")
         .expression_attribute_names("#status", "status")
         .expression_attribute_values(":price", price)
         .expression_attribute_values(":active", text("active")))
 }
 
-fn change_stock(change: &StockChange, cause: &Cause) -> UpdateBuilder {
+fn change_stock(change: &StockChange, context: &ChangeContext) -> UpdateBuilder {
     let update = Update::builder()
-        .set_key(Some(inventory::stock_key(change.product_id)))
+        .set_key(Some(Key::Stock(change.product_id).item()))
         .update_expression(
             "SET on_hand = on_hand + :on_hand, reserved = reserved + :reserved, available = available + :available, \
              updated_at = :now, request_id = :request ADD version :one",
@@ -583,8 +335,8 @@ fn change_stock(change: &StockChange, cause: &Cause) -> UpdateBuilder {
         .expression_attribute_values(":reserved", number(change.reserved))
         .expression_attribute_values(":available", number(change.available))
         .expression_attribute_values(":less_available", number(-change.available))
-        .expression_attribute_values(":now", text(cause.at))
-        .expression_attribute_values(":request", text(&cause.request_id))
+        .expression_attribute_values(":now", text(context.at))
+        .expression_attribute_values(":request", text(&context.request_id))
         .expression_attribute_values(":one", number(1));
     if change.reserved > 0 {
         return update;
@@ -594,30 +346,33 @@ fn change_stock(change: &StockChange, cause: &Cause) -> UpdateBuilder {
         .expression_attribute_values(":less_reserved", number(-change.reserved))
 }
 
-/// The line of the ledger of what is on hand, if that changes.
-fn movement(change: &StockChange, order: OrderId, cause: &Cause) -> Result<Option<Movement>, Error> {
+/// Makes the ledger entry of a change that moves pieces in or out of the warehouse.
+fn movement(
+    change: &StockChange,
+    order: OrderId,
+    context: &ChangeContext,
+) -> Result<Option<Movement>, Error> {
     if change.on_hand == 0 {
         return Ok(None);
     }
     Ok(Some(Movement {
-        id: Id::new(cause.at, u128::from_ne_bytes(random()?)),
+        id: Id::new(context.at, u128::from_ne_bytes(random()?)),
         product_id: change.product_id,
         delta: change.on_hand,
-        reason: if change.on_hand < 0 { Reason::Shipped } else { Reason::Returned },
+        reason: if change.on_hand < 0 { MovementReason::Shipped } else { MovementReason::Returned },
         note: None,
-        actor: cause.by,
+        actor: context.initiator,
         order_id: Some(order),
-        created_at: cause.at,
+        created_at: context.at,
     }))
 }
 
-/// The lines that a transaction was refused for because of too small a stock; none where it was refused for another
-/// reason, too, or where a new look may help.
-fn short_lines(lines: &[Line], refused: Vec<(usize, Option<Item>)>) -> Result<Option<Vec<ShortLine>>, Error> {
+/// Returns the lines that exceed the available stock, if that is the only reason for which the transaction failed.
+fn short_lines(lines: &[Line], failed: Vec<FailedCondition>) -> Result<Option<Vec<ShortLine>>, Error> {
     let mut short = Vec::new();
-    for (place, item) in refused {
-        // The order comes first, then its lines.
-        let (Some(line), Some(item)) = (place.checked_sub(1).and_then(|place| lines.get(place)), item) else {
+    for FailedCondition { index, item } in failed {
+        // The order is the first write, its lines follow.
+        let (Some(line), Some(item)) = (index.checked_sub(1).and_then(|index| lines.get(index)), item) else {
             return Ok(None);
         };
         let stock: StockItem = serde_dynamo::from_item(item).map_err(Error::internal)?;

@@ -1,92 +1,89 @@
-//! The accounts of users: their profiles, and the lists of them.
+//! Accounts of users: their profiles and the list of them.
 
 use aws_sdk_dynamodb::{
     Client,
-    types::{ConditionCheck, Update, builders::ConditionCheckBuilder},
+    types::{
+        ConditionCheck, Delete, Update,
+        builders::{ConditionCheckBuilder, DeleteBuilder, UpdateBuilder},
+    },
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{Item, Page, key, logins, number, text, transaction::Transaction, with_key};
+use super::{Item, Page, number, pages, schema::Key, text, transaction::Transaction};
 use crate::{
     auth::{Customer, Staff},
+    aws,
     domain::{
         id::Id,
-        input::{Invalid, Object},
         time::Timestamp,
-        user::{Email, Profile, Role, Standing, Status, User},
+        user::{AccessUpdate, AccountStatus, EmailAddress, Profile, Role, User},
+        validation::{self, FieldError, Object},
     },
     error::Error,
     password::NewPassword,
 };
 
-/// The accounts of users.
+/// Access to the Users table.
 #[derive(Clone)]
 pub struct Users {
     pub(super) client: Client,
     pub(super) table: String,
 }
 
-/// A user, and what is known of the account besides.
+/// A user with the account data that the API does not show.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Account {
-    /// As they and the staff may see them.
     #[serde(flatten)]
     pub user: User,
-    /// Counts the changes, from 1.
     pub version: i64,
-    /// Counts how often all sessions were ended. One that was begun under another count is over.
-    pub(super) epoch: i64,
+    /// Number of times that all sessions were ended. Sessions of an earlier epoch are over.
+    pub(crate) epoch: i64,
 }
 
 impl Account {
-    /// A new password of the account's owner, if it says more than what everybody knows of them.
+    /// Accepts a new password unless it consists of the owner's name or e-mail address.
     ///
     /// # Errors
-    /// [`Error::Invalid`], at that place of the request.
+    /// [`Error::Validation`] at `pointer`.
     pub fn new_password(&self, password: NewPassword, pointer: &str) -> Result<NewPassword, Error> {
         let known = [self.user.email.as_str(), &self.user.profile.name];
-        let refuse = |fault| Error::Invalid(vec![Invalid { pointer: pointer.to_owned(), fault }]);
-        password.unlike(&known).map_err(refuse)
+        password.unlike(&known).map_err(|violation| FieldError::new(pointer, violation).into())
     }
 
-    /// What the staff may change of it.
-    pub fn standing(&self) -> Standing {
-        Standing { role: self.user.role, status: self.user.status }
+    /// Returns the part of the account that admins may change.
+    pub fn access(&self) -> AccessUpdate {
+        AccessUpdate { role: self.user.role, status: self.user.status }
     }
 }
 
-/// Which users the staff wants to see. Two equal ones are the same query, so a cursor is bound to it.
+/// Filters of a list of users. A cursor is bound to them.
 #[derive(Debug, Serialize)]
 pub struct UserQuery {
-    /// Only the one with this address.
-    pub email: Option<Email>,
-    /// Only those with this role.
+    pub email: Option<EmailAddress>,
     pub role: Option<Role>,
-    /// Only those of this status.
-    pub status: Option<Status>,
+    pub status: Option<AccountStatus>,
 }
 
 impl UserQuery {
-    /// Reads it from the query.
     pub fn read(query: &mut Object) -> Option<Self> {
-        let email = query.field("email").optional(|field| field.text(Email::parse));
-        let role = query.field("role").optional(|field| field.text(Role::parse));
-        let status = query.field("status").optional(|field| field.text(Status::parse));
+        let email = query.field("email").optional(|field| field.text(EmailAddress::parse));
+        let role = query.field("role").optional(|field| field.text(validation::one_of));
+        let status = query.field("status").optional(|field| field.text(validation::one_of));
         Some(Self { email: email?, role: role?, status: status? })
     }
 }
 
 impl Users {
-    /// The caller's own account.
+    /// Loads the caller's own account.
     ///
     /// # Errors
-    /// [`Error::InvalidToken`] where it is gone.
+    /// [`Error::InvalidToken`] if it no longer exists.
     pub async fn own(&self, of: &Customer) -> Result<Account, Error> {
         self.account(of.id()).await?.ok_or(Error::InvalidToken)
     }
 
-    /// The account of that id.
+    /// Loads an account.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -94,14 +91,11 @@ impl Users {
         self.account(id).await?.ok_or(Error::NotFound)
     }
 
-    pub(super) async fn account(&self, id: Id<User>) -> Result<Option<Account>, Error> {
-        self.read(profile_key(id)).await
+    pub(crate) async fn account(&self, id: Id<User>) -> Result<Option<Account>, Error> {
+        self.read(Key::Profile(id)).await
     }
 
-    /// One page of the users, the newest first. Filters may leave a page shorter than `limit` although more follow.
-    ///
-    /// # Errors
-    /// Only those of the store.
+    /// Lists users, newest first. Filters may leave a page shorter than `limit` although more follow.
     pub async fn list(
         &self,
         _by: &Staff,
@@ -109,25 +103,24 @@ impl Users {
         limit: usize,
         after: Option<Id<User>>,
     ) -> Result<Page<User, Id<User>>, Error> {
-        let fits = |user: &User| {
+        let matches = |user: &User| {
             query.role.is_none_or(|role| user.role == role)
                 && query.status.is_none_or(|status| user.status == status)
         };
         if let Some(email) = &query.email {
-            let login = self.login(email).await?;
-            let account = match login {
-                Some(login) => self.account(login.user_id).await?,
+            let account = match self.user_id(email).await? {
+                Some(id) => self.account(id).await?,
                 None => None,
             };
-            let items = account.map(|account| account.user).filter(fits).into_iter().collect();
+            let items = account.map(|account| account.user).filter(matches).into_iter().collect();
             return Ok(Page { items, next: None });
         }
-        let start = after.map(|id| with_key(profile_key(id), super::list::position(LIST, id)));
-        let pages = super::list::newest(&self.client, &self.table, LIST, limit, start);
-        pages.read(fits, |user| user.id).await
+        let start = after.map(|id| Key::Profile(id).on(pages::position(LIST, id)));
+        let pages = pages::newest(&self.client, &self.table, LIST, limit, start);
+        pages.read(matches, |user| user.id).await
     }
 
-    /// Changes what the caller says of themselves, from the version that was read.
+    /// Updates the caller's profile that was read.
     ///
     /// # Errors
     /// [`Error::StaleVersion`].
@@ -144,7 +137,7 @@ impl Users {
         };
         let value = |value| serde_dynamo::to_attribute_value(value).map_err(Error::internal);
         let mut update = Update::builder()
-            .set_key(Some(profile_key(account.user.id)))
+            .set_key(Some(Key::Profile(account.user.id).item()))
             .update_expression(format!(
                 "SET #name = :name, addresses = :addresses, updated_at = :now, version = version + :one{set}{remove}"
             ))
@@ -158,44 +151,44 @@ impl Users {
         if let Some(phone) = &to.phone {
             update = update.expression_attribute_values(":phone", value(json!(phone))?);
         }
-        // A transaction, though of one write: tried again after a lost answer, it knows itself.
+        // A transaction, although of one write: its client token makes a retry after a lost response safe.
         Transaction::new(&self.client, &self.table).update(update, |_| Error::StaleVersion)?.commit().await?;
         let user = User { profile: to, updated_at: now, ..account.user };
         Ok(Account { user, version: account.version + 1, ..account })
     }
 
-    /// Changes what a user is allowed, from the version that was read, and ends their sessions.
+    /// Updates role and status of the account that was read, and ends its sessions.
     ///
     /// # Errors
     /// [`Error::StaleVersion`].
-    pub async fn set_standing(
+    pub async fn set_access(
         &self,
         _by: &Staff,
         account: Account,
-        to: Standing,
+        to: AccessUpdate,
         now: Timestamp,
     ) -> Result<Account, Error> {
         let profile = Update::builder()
-            .set_key(Some(profile_key(account.user.id)))
+            .set_key(Some(Key::Profile(account.user.id).item()))
             .update_expression(
                 "SET #role = :role, #status = :status, updated_at = :now, version = version + :one, epoch = epoch + :one",
             )
             .condition_expression("version = :version")
             .expression_attribute_names("#role", "role")
             .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":role", text(to.role.as_str()))
-            .expression_attribute_values(":status", text(to.status.as_str()))
+            .expression_attribute_values(":role", text(to.role.into_str()))
+            .expression_attribute_values(":status", text(to.status.into_str()))
             .expression_attribute_values(":now", text(now))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":version", number(account.version));
         let login = Update::builder()
-            .set_key(Some(logins::login_key(&account.user.email)))
+            .set_key(Some(Key::Login(account.user.email.clone()).item()))
             .update_expression("SET #role = :role, #status = :status, epoch = epoch + :one")
             .condition_expression("user_id = :user")
             .expression_attribute_names("#role", "role")
             .expression_attribute_names("#status", "status")
-            .expression_attribute_values(":role", text(to.role.as_str()))
-            .expression_attribute_values(":status", text(to.status.as_str()))
+            .expression_attribute_values(":role", text(to.role.into_str()))
+            .expression_attribute_values(":status", text(to.status.into_str()))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":user", text(account.user.id));
         Transaction::new(&self.client, &self.table)
@@ -203,47 +196,63 @@ impl Users {
             .update(login, |_| Error::StaleVersion)?
             .commit()
             .await?;
-        let Standing { role, status } = to;
+        let AccessUpdate { role, status } = to;
         let user = User { role, status, updated_at: now, ..account.user };
         Ok(Account { user, version: account.version + 1, epoch: account.epoch + 1 })
     }
+
+    /// Looks up whose e-mail address this is.
+    async fn user_id(&self, email: &EmailAddress) -> Result<Option<Id<User>>, Error> {
+        #[derive(Deserialize)]
+        struct Owner {
+            user_id: Id<User>,
+        }
+        let owner: Option<Owner> = self.read(Key::Login(email.clone())).await?;
+        Ok(owner.map(|owner| owner.user_id))
+    }
+
+    pub(super) async fn read<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, Error> {
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let item = get.set_key(Some(key.item())).send().await.map_err(aws::classify)?.item;
+        item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
+    }
+
+    pub(super) async fn put(&self, item: Item) -> Result<(), Error> {
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        put.send().await.map(drop).map_err(aws::classify)
+    }
 }
 
-/// The list of all users.
+/// Partition of the list of all users.
 const LIST: &str = "USER";
 
-/// The partition of all that belongs to a user.
-pub(super) fn partition(id: Id<User>) -> String {
-    format!("USER#{id}")
-}
-
-pub(super) fn profile_key(id: Id<User>) -> Item {
-    key(partition(id), "PROFILE")
-}
-
-/// The profile that a new account begins with.
+/// Serializes the profile of a new account.
 pub(super) fn opening_profile(user: &User) -> Result<Item, Error> {
     let account = Account { user: user.clone(), version: 1, epoch: 0 };
-    let item = serde_dynamo::to_item(account).map_err(Error::internal)?;
-    let mut item = with_key(item, profile_key(user.id));
+    let mut item = Key::Profile(user.id).on(serde_dynamo::to_item(account).map_err(Error::internal)?);
     item.insert("list".to_owned(), text(LIST));
     Ok(item)
 }
 
-/// Raises the count of how often all sessions were ended.
-pub(super) fn raise_epoch(id: Id<User>) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
+/// Ends all sessions of an account, on its profile.
+pub(super) fn raise_epoch(id: Id<User>) -> UpdateBuilder {
     Update::builder()
-        .set_key(Some(profile_key(id)))
+        .set_key(Some(Key::Profile(id).item()))
         .update_expression("SET epoch = epoch + :one")
         .condition_expression("attribute_exists(pk)")
         .expression_attribute_values(":one", number(1))
 }
 
-/// Checks that an account is as it was, by its profile's or its log-in's key: whatever ends its sessions, a change of its
-/// standing too, raises the epoch.
-pub(super) fn at_epoch(key: Item, epoch: i64) -> ConditionCheckBuilder {
+/// Checks that the sessions of an account have not been ended since. `key` is that of its profile or its log-in. Every
+/// change of password, role or status raises the epoch.
+pub(super) fn at_epoch(key: &Key, epoch: i64) -> ConditionCheckBuilder {
     ConditionCheck::builder()
-        .set_key(Some(key))
+        .set_key(Some(key.item()))
         .condition_expression("epoch = :epoch")
         .expression_attribute_values(":epoch", number(epoch))
+}
+
+/// Deletes an item that must exist.
+pub(super) fn delete_existing(key: &Key) -> DeleteBuilder {
+    Delete::builder().set_key(Some(key.item())).condition_expression("attribute_exists(pk)")
 }

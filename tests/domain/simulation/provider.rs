@@ -5,7 +5,7 @@ use shared::domain::{
     id::Id,
     money::Money,
     payment::{
-        Capture, DisputeNews, Intent, IntentState, NextAction, Payment, Refund, RefundNews, RefundStatus,
+        Capture, DisputeUpdate, Intent, IntentState, NextAction, Payment, Refund, RefundStatus, RefundUpdate,
     },
 };
 
@@ -25,8 +25,8 @@ pub enum Card {
 #[derive(Clone, Debug)]
 pub enum News {
     Payment(usize, Intent),
-    Refund(usize, RefundNews),
-    Dispute(usize, DisputeNews),
+    Refund(usize, RefundUpdate),
+    Dispute(usize, DisputeUpdate),
 }
 
 #[derive(Default)]
@@ -48,7 +48,7 @@ pub struct Paying {
     /// What the one attempt to charge it was answered; each further one is answered the same.
     answered: Option<IntentState>,
     authorized_at: i64,
-    dispute: Option<DisputeNews>,
+    dispute: Option<DisputeUpdate>,
 }
 
 pub struct Returning {
@@ -88,8 +88,8 @@ impl Paying {
 }
 
 impl Returning {
-    fn said(&self, place: usize, status: RefundStatus) -> RefundNews {
-        RefundNews { refund_id: Some(self.refund_id), provider_id: format!("re_{place}"), status }
+    fn said(&self, place: usize, status: RefundStatus) -> RefundUpdate {
+        RefundUpdate { refund_id: Some(self.refund_id), provider_id: format!("re_{place}"), status }
     }
 }
 
@@ -166,16 +166,16 @@ impl Provider {
     }
 
     /// Gives money back, or refuses to.
-    pub fn refund(&mut self, refund: &Refund, payment: &Payment, dice: &mut Dice) -> Option<RefundNews> {
+    pub fn refund(&mut self, refund: &Refund, payment: &Payment, dice: &mut Dice) -> Option<RefundUpdate> {
         if let Some(place) = self.refunds.iter().position(|made| made.refund_id == refund.id) {
             let made = &self.refunds[place];
             return Some(made.said(place, made.answered));
         }
         let intent = self.place(&payment.provider_id);
         let charge = &self.intents[intent];
-        let disputed = matches!(charge.dispute, Some(DisputeNews::Opened | DisputeNews::Lost));
-        let too_much = refund.amount.amount() > charge.captured() - self.refunded(intent);
-        if disputed || too_much || self.refused.contains(&refund.id) {
+        let disputed = matches!(charge.dispute, Some(DisputeUpdate::Opened | DisputeUpdate::Lost));
+        let amount_too_large = refund.amount.amount() > charge.captured() - self.refunded(intent);
+        if disputed || amount_too_large || self.refused.contains(&refund.id) {
             self.refused.push(refund.id);
             return None;
         }
@@ -188,7 +188,7 @@ impl Provider {
     }
 
     /// All refunds of a payment, as they stand.
-    pub fn refunds_of(&self, payment: &Payment) -> Vec<RefundNews> {
+    pub fn refunds_of(&self, payment: &Payment) -> Vec<RefundUpdate> {
         let intent = self.place(&payment.provider_id);
         let all = self.refunds.iter().enumerate().filter(|(_, refund)| refund.intent == intent);
         all.map(|(place, refund)| refund.said(place, refund.status)).collect()
@@ -226,11 +226,11 @@ impl Provider {
                     self.tell(place);
                 }
                 (IntentState::Captured(all), None) if *all > refunded && dice.chance(15) => {
-                    self.dispute(place, DisputeNews::Opened);
+                    self.dispute(place, DisputeUpdate::Opened);
                 }
-                (IntentState::Captured(_), Some(DisputeNews::Opened)) => {
+                (IntentState::Captured(_), Some(DisputeUpdate::Opened)) => {
                     let won = dice.chance(50);
-                    self.dispute(place, if won { DisputeNews::Won } else { DisputeNews::Lost });
+                    self.dispute(place, if won { DisputeUpdate::Won } else { DisputeUpdate::Lost });
                 }
                 _ => {}
             }
@@ -268,7 +268,7 @@ impl Provider {
         self.tell(place);
     }
 
-    fn dispute(&mut self, place: usize, news: DisputeNews) {
+    fn dispute(&mut self, place: usize, news: DisputeUpdate) {
         self.intents[place].dispute = Some(news);
         self.news.push(News::Dispute(self.intents[place].order, news));
     }

@@ -14,12 +14,24 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-
-use crate::domain::input::Fault;
+use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
 /// What has become of an order. All but `Open` are final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum OrderStatus {
     /// It waits to be paid, or shipped.
     Open,
@@ -32,9 +44,6 @@ pub enum OrderStatus {
 }
 
 impl OrderStatus {
-    /// All that there are.
-    pub const ALL: [Self; 4] = [Self::Open, Self::Completed, Self::Cancelled, Self::Expired];
-
     /// Whether it may go on to another.
     pub fn may_become(self, next: Self) -> bool {
         match self {
@@ -42,29 +51,10 @@ impl OrderStatus {
             Self::Completed | Self::Cancelled | Self::Expired => false,
         }
     }
-
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// Reads the API's word for it.
-    ///
-    /// # Errors
-    /// [`Fault::UnknownValue`].
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let known = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        known.ok_or(Fault::UnknownValue("open, completed, cancelled, expired"))
-    }
 }
 
 /// How far an order is paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
     /// Nothing is paid, and nothing is on the way.
@@ -84,17 +74,6 @@ pub enum PaymentStatus {
 }
 
 impl PaymentStatus {
-    /// All that there are.
-    pub const ALL: [Self; 7] = [
-        Self::Unpaid,
-        Self::Processing,
-        Self::Authorized,
-        Self::Paid,
-        Self::PartiallyRefunded,
-        Self::Refunded,
-        Self::Voided,
-    ];
-
     /// Whether it may go on to another.
     pub fn may_become(self, next: Self) -> bool {
         use PaymentStatus::{Authorized, Paid, PartiallyRefunded, Processing, Refunded, Unpaid, Voided};
@@ -112,7 +91,7 @@ impl PaymentStatus {
 }
 
 /// How much of an order has been shipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "snake_case")]
 pub enum FulfilmentStatus {
     /// Nothing.
@@ -124,9 +103,6 @@ pub enum FulfilmentStatus {
 }
 
 impl FulfilmentStatus {
-    /// All that there are.
-    pub const ALL: [Self; 3] = [Self::Unfulfilled, Self::PartiallyFulfilled, Self::Fulfilled];
-
     /// Whether it may go on to another.
     pub fn may_become(self, next: Self) -> bool {
         match self {

@@ -1,29 +1,29 @@
-//! Why something changed: who did it, when, and in which request.
+//! Context of a change: who made it, when, and in which request.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{input::Fault, time::Timestamp, user::Actor};
+use super::{time::Timestamp, user::Actor, validation::Violation};
 
-/// Whoever changes an order or a stock.
+/// Initiator of a change to an order or a stock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// A person or a program, by the API.
+pub enum Initiator {
+    /// A user or OAuth client, through the API.
     Actor(Actor),
-    /// The payment provider, by its word.
+    /// The payment provider, through a webhook.
     Provider,
-    /// The shop itself, at the time set for it.
+    /// A scheduled function of the shop.
     Schedule,
 }
 
-impl From<Actor> for By {
+impl From<Actor> for Initiator {
     fn from(actor: Actor) -> Self {
         Self::Actor(actor)
     }
 }
 
-impl fmt::Display for By {
+impl fmt::Display for Initiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Actor(actor) => actor.fmt(f),
@@ -33,10 +33,10 @@ impl fmt::Display for By {
     }
 }
 
-impl FromStr for By {
-    type Err = Fault;
+impl FromStr for Initiator {
+    type Err = Violation;
 
-    fn from_str(text: &str) -> Result<Self, Fault> {
+    fn from_str(text: &str) -> Result<Self, Violation> {
         match text {
             "provider" => Ok(Self::Provider),
             "schedule" => Ok(Self::Schedule),
@@ -45,27 +45,24 @@ impl FromStr for By {
     }
 }
 
-impl Serialize for By {
+impl Serialize for Initiator {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for By {
+impl<'de> Deserialize<'de> for Initiator {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
-/// The cause of a change.
+/// Who changes something, when, and in which request.
 #[derive(Clone, Debug)]
-pub struct Cause {
-    /// Who.
-    pub by: By,
-    /// When.
+pub struct ChangeContext {
+    pub initiator: Initiator,
     pub at: Timestamp,
-    /// The request, by the id that its answer and the log have.
+    /// Id of the request, as in its response and its log line.
     pub request_id: String,
-    /// The trace that the request belongs to, if it is known.
     pub trace_id: Option<String>,
 }

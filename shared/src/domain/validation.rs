@@ -1,12 +1,12 @@
-//! What a client sent, read into the domain's types, with every fault named at once.
+//! Reads client input into domain types and reports every invalid field in one response.
 //!
-//! An [`Object`] is read field by field; each read gives `Some` value or notes a [`Fault`] and gives `None`. All
-//! fields are read before the first `?`, so that the client hears of all its mistakes in one answer.
+//! An [`Object`] is read field by field. Each read returns `Some` value, or records a [`FieldError`] and returns `None`.
+//! Read all fields before the first `?`, so that the client learns of all its mistakes at once.
 //!
 //! ```
-//! # use shared::domain::{input, money::Money, product::Sku};
+//! # use shared::domain::{validation, money::Money, product::Sku};
 //! let document = serde_json::json!({"sku": "MUG 1", "price": {"amount": "12"}});
-//! let faults = input::read(document, |body| {
+//! let faults = validation::read(document, |body| {
 //!     let (sku, price) = (body.field("sku").text(Sku::parse), body.field("price").object(Money::read));
 //!     Some((sku?, price?))
 //! });
@@ -14,21 +14,20 @@
 //! assert_eq!(pointers, ["/sku", "/price/amount", "/price/currency"]);
 //! ```
 
-use std::{cell::RefCell, collections::BTreeMap, mem, num::IntErrorKind};
+use std::{cell::RefCell, collections::BTreeMap, mem, num::IntErrorKind, ops::Deref, str::FromStr};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use serde_json::{Map, Number, Value};
+use strum::VariantNames;
 
-/// Why a value is refused. Its text completes the sentence "the field …".
+/// Rule that a value breaks. Its text completes the sentence "the field …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// It is missing.
+pub enum Violation {
     #[error("is required")]
     Required,
-    /// The object has no such field, or none that the client may set.
+    /// The object has no such field, or the client may not set it.
     #[error("is not a field that can be set here")]
     UnknownField,
-    /// The operation has no such query parameter.
     #[error("is not a parameter of this operation")]
     UnknownParameter,
     /// The JSON type is wrong.
@@ -37,43 +36,36 @@ pub enum Fault {
     /// The type is right, the form is not.
     #[error("must be {0}")]
     Format(&'static str),
-    /// Too few characters.
+    /// Counted in characters.
     #[error("must have {0} characters or more")]
     TooShort(usize),
-    /// Too many characters.
+    /// Counted in characters.
     #[error("must have {0} characters or fewer")]
     TooLong(usize),
-    /// A number below what is allowed.
     #[error("must be {0} or more")]
     TooSmall(i64),
-    /// A number above what is allowed.
     #[error("must be {0} or less")]
     TooLarge(i64),
-    /// Not one of the values that there are.
-    #[error("must be one of {0}")]
-    UnknownValue(&'static str),
-    /// Too many elements or entries.
+    #[error("must be one of {}", .0.join(", "))]
+    UnknownValue(&'static [&'static str]),
     #[error("must have {0} entries or fewer")]
     TooMany(usize),
-    /// Not one entry.
     #[error("must have {0} entries or more")]
     TooFew(usize),
-    /// A product of another currency than those before it.
     #[error("has a price in another currency than the products before it")]
     MixedCurrencies,
-    /// A password made of what attackers try first.
+    /// The password is on the blocklist.
     #[error("is one of the passwords that attackers try first")]
     CommonPassword,
-    /// A password made of repetitions, sequences and walks over the keyboard.
     #[error("must be more than a few repeated characters, a sequence or neighbouring keys")]
     RepetitivePassword,
-    /// A password made of what everybody knows of its owner.
+    /// The password consists of its owner's name, their e-mail address or the shop's name.
     #[error("must be more than your name, your e-mail address or the shop's name")]
     PersonalPassword,
 }
 
-impl Fault {
-    /// The stable code that clients may switch on.
+impl Violation {
+    /// Returns the stable code that clients may switch on.
     pub fn code(self) -> &'static str {
         match self {
             Self::Required => "required",
@@ -96,73 +88,115 @@ impl Fault {
     }
 }
 
-/// One invalid field: where it is (a JSON pointer, RFC 6901) and what is wrong.
+/// An invalid field and the rule that it breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
-    /// A JSON pointer into the body; for a query parameter, into the query read as an object.
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) into the body; for a query parameter, into the query read as an object.
     pub pointer: String,
-    /// What is wrong with it.
-    pub fault: Fault,
+    pub violation: Violation,
 }
 
-impl Serialize for Invalid {
+impl FieldError {
+    pub fn new(pointer: impl Into<String>, violation: Violation) -> Self {
+        Self { pointer: pointer.into(), violation }
+    }
+}
+
+impl Serialize for FieldError {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Invalid", 3)?;
+        let mut fields = serializer.serialize_struct("FieldError", 3)?;
         fields.serialize_field("pointer", &self.pointer)?;
-        fields.serialize_field("code", self.fault.code())?;
-        fields.serialize_field("detail", &self.fault.to_string())?;
+        fields.serialize_field("code", self.violation.code())?;
+        fields.serialize_field("detail", &self.violation.to_string())?;
         fields.end()
     }
 }
 
-type Faults = RefCell<Vec<Invalid>>;
+/// One or more invalid fields: a 422 always names at least one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct ValidationErrors(Vec<FieldError>);
 
-/// Reads a whole document, which must be an object.
-///
-/// # Errors
-/// Every fault that `read` noted, and every field that it did not ask for.
-pub fn read<T>(document: Value, read: impl FnOnce(&mut Object) -> Option<T>) -> Result<T, Vec<Invalid>> {
-    self::read_with(document, Fault::UnknownField, read)
+impl ValidationErrors {
+    /// Fails with these errors if there are any.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn check(errors: Vec<FieldError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+    }
 }
 
-/// Reads query parameters: [`read`], in the words that fit them.
+impl Deref for ValidationErrors {
+    type Target = [FieldError];
+
+    fn deref(&self) -> &[FieldError] {
+        &self.0
+    }
+}
+
+impl From<FieldError> for ValidationErrors {
+    fn from(error: FieldError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl IntoIterator for ValidationErrors {
+    type Item = FieldError;
+    type IntoIter = std::vec::IntoIter<FieldError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+type Errors = RefCell<Vec<FieldError>>;
+
+/// Reads a document, which must be an object.
+///
+/// # Errors
+/// Every error that `read` recorded, and every field that it did not ask for.
+pub fn read<T>(document: Value, read: impl FnOnce(&mut Object) -> Option<T>) -> Result<T, ValidationErrors> {
+    read_with(document, Violation::UnknownField, read)
+}
+
+/// Reads query parameters, as [`read`] reads a document.
 ///
 /// # Errors
 /// As for [`read`].
 pub fn read_query<T>(
     parameters: Map<String, Value>,
     read: impl FnOnce(&mut Object) -> Option<T>,
-) -> Result<T, Vec<Invalid>> {
-    self::read_with(Value::Object(parameters), Fault::UnknownParameter, read)
+) -> Result<T, ValidationErrors> {
+    read_with(Value::Object(parameters), Violation::UnknownParameter, read)
 }
 
 fn read_with<T>(
     document: Value,
-    unknown: Fault,
+    unknown: Violation,
     read: impl FnOnce(&mut Object) -> Option<T>,
-) -> Result<T, Vec<Invalid>> {
-    let faults = Faults::default();
-    let root = Field { value: Some(document), pointer: String::new(), faults: &faults, unknown };
+) -> Result<T, ValidationErrors> {
+    let errors = Errors::default();
+    let root = Field { value: Some(document), pointer: String::new(), errors: &errors, unknown };
     let value = root.object(read);
-    match (value, faults.into_inner()) {
-        (Some(value), faults) if faults.is_empty() => Ok(value),
-        (_, faults) => Err(faults),
-    }
+    ValidationErrors::check(errors.into_inner())?;
+    #[expect(clippy::expect_used, reason = "every read that returns `None` records why")]
+    Ok(value.expect("a read without errors returns a value"))
 }
 
-/// A JSON object being read; a field that nobody asks for is a fault.
+/// A JSON object being read. A field that the reader does not ask for is an error.
 pub struct Object<'f> {
     fields: Map<String, Value>,
     pointer: String,
-    faults: &'f Faults,
-    unknown: Fault,
+    errors: &'f Errors,
+    unknown: Violation,
 }
 
 impl<'f> Object<'f> {
-    /// The field of that name, present or not.
+    /// Returns the field of that name, present or not.
     pub fn field(&mut self, name: &str) -> Field<'f> {
         let pointer = child(&self.pointer, name);
-        Field { value: self.fields.remove(name), pointer, faults: self.faults, unknown: self.unknown }
+        Field { value: self.fields.remove(name), pointer, errors: self.errors, unknown: self.unknown }
     }
 }
 
@@ -170,32 +204,31 @@ impl<'f> Object<'f> {
 pub struct Field<'f> {
     value: Option<Value>,
     pointer: String,
-    faults: &'f Faults,
-    unknown: Fault,
+    errors: &'f Errors,
+    unknown: Violation,
 }
 
 impl<'f> Field<'f> {
-    /// Reads it if it is there; gives `default` if it is not.
+    /// Reads the field, or returns `default` if it is absent.
     pub fn or<T>(self, default: T, read: impl FnOnce(Self) -> Option<T>) -> Option<T> {
         if self.value.is_some() { read(self) } else { Some(default) }
     }
 
-    /// Reads it if it is there.
+    /// Reads the field if it is present.
     pub fn optional<T>(self, read: impl FnOnce(Self) -> Option<T>) -> Option<Option<T>> {
         if self.value.is_some() { read(self).map(Some) } else { Some(None) }
     }
 
     /// Reads a string.
-    pub fn text<T>(mut self, parse: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
+    pub fn text<T>(mut self, parse: impl FnOnce(&str) -> Result<T, Violation>) -> Option<T> {
         match self.value.take() {
             Some(Value::String(text)) => self.note(parse(&text)),
             other => self.refuse(other, "a string"),
         }
     }
 
-    /// Reads a whole number, be it written `12` or `12.0`: JSON has one kind of number. One that no `i64` can hold is judged
-    /// as the nearest that it can.
-    pub fn integer<T>(mut self, parse: impl FnOnce(i64) -> Result<T, Fault>) -> Option<T> {
+    /// Reads a whole number, written `12` or `12.0`: JSON has one kind of number. A number outside `i64` saturates.
+    pub fn integer<T>(mut self, parse: impl FnOnce(i64) -> Result<T, Violation>) -> Option<T> {
         match self.value.take() {
             Some(Value::Number(number)) => match number.as_i64() {
                 Some(integer) => self.note(parse(integer)),
@@ -209,7 +242,7 @@ impl<'f> Field<'f> {
     }
 
     /// Reads `true` or `false`.
-    pub fn boolean<T>(mut self, parse: impl FnOnce(bool) -> Result<T, Fault>) -> Option<T> {
+    pub fn boolean<T>(mut self, parse: impl FnOnce(bool) -> Result<T, Violation>) -> Option<T> {
         match self.value.take() {
             Some(Value::Bool(boolean)) => self.note(parse(boolean)),
             other => self.refuse(other, "a boolean"),
@@ -223,21 +256,21 @@ impl<'f> Field<'f> {
             other => return self.refuse(other, "an object"),
         };
         let mut object =
-            Object { fields, pointer: self.pointer.clone(), faults: self.faults, unknown: self.unknown };
+            Object { fields, pointer: self.pointer.clone(), errors: self.errors, unknown: self.unknown };
         let value = read(&mut object);
         for name in mem::take(&mut object.fields).keys() {
             let pointer = child(&self.pointer, name);
-            self.faults.borrow_mut().push(Invalid { pointer, fault: self.unknown });
+            self.errors.borrow_mut().push(FieldError { pointer, violation: self.unknown });
         }
         value
     }
 
-    /// Reads an array of `max` elements at most.
+    /// Reads an array of at most `max` elements.
     pub fn list<T>(self, max: usize, read: impl Fn(Self) -> Option<T>) -> Option<Vec<T>> {
         self.list_within(0, max, read)
     }
 
-    /// Reads an array of so many elements.
+    /// Reads an array of `min` to `max` elements.
     pub fn list_within<T>(
         mut self,
         min: usize,
@@ -246,36 +279,36 @@ impl<'f> Field<'f> {
     ) -> Option<Vec<T>> {
         let elements = match self.value.take() {
             Some(Value::Array(elements)) if elements.len() < min => {
-                return self.note(Err(Fault::TooFew(min)));
+                return self.note(Err(Violation::TooFew(min)));
             }
             Some(Value::Array(elements)) if elements.len() > max => {
-                return self.note(Err(Fault::TooMany(max)));
+                return self.note(Err(Violation::TooMany(max)));
             }
             Some(Value::Array(elements)) => elements,
             other => return self.refuse(other, "an array"),
         };
         let read_element = |(index, value): (usize, Value)| {
             let pointer = child(&self.pointer, &index.to_string());
-            read(Field { value: Some(value), pointer, faults: self.faults, unknown: self.unknown })
+            read(Field { value: Some(value), pointer, errors: self.errors, unknown: self.unknown })
         };
-        // All of them, before the first that failed is judged.
+        // Collect first: every invalid element is reported.
         let read: Vec<Option<T>> = elements.into_iter().enumerate().map(read_element).collect();
         read.into_iter().collect()
     }
 
-    /// Reads an object whose field names are data, with `max` entries at most.
+    /// Reads an object whose field names are data, with at most `max` entries.
     pub fn map(
         self,
         max: usize,
-        key: impl Fn(&str) -> Result<String, Fault>,
-        value: impl Fn(&str) -> Result<String, Fault>,
+        key: impl Fn(&str) -> Result<String, Violation>,
+        value: impl Fn(&str) -> Result<String, Violation>,
     ) -> Option<BTreeMap<String, String>> {
-        let (pointer, faults) = (self.pointer.clone(), self.faults);
+        let (pointer, errors) = (self.pointer.clone(), self.errors);
         self.object(|object| {
             let names: Vec<String> = object.fields.keys().cloned().collect();
             if names.len() > max {
                 object.fields.clear();
-                faults.borrow_mut().push(Invalid { pointer, fault: Fault::TooMany(max) });
+                errors.borrow_mut().push(FieldError { pointer, violation: Violation::TooMany(max) });
                 return None;
             }
             let entries: Vec<Option<(String, String)>> = names
@@ -285,8 +318,8 @@ impl<'f> Field<'f> {
                     let entry = Field {
                         value: None,
                         pointer: child(&pointer, name),
-                        faults,
-                        unknown: Fault::UnknownField,
+                        errors,
+                        unknown: Violation::UnknownField,
                     };
                     entry.note(key(name)).zip(value)
                 })
@@ -296,15 +329,19 @@ impl<'f> Field<'f> {
     }
 
     fn refuse<T>(self, value: Option<Value>, expected: &'static str) -> Option<T> {
-        self.note(Err(if value.is_some() { Fault::Type(expected) } else { Fault::Required }))
+        self.note(Err(if value.is_some() { Violation::Type(expected) } else { Violation::Required }))
     }
 
-    fn note<T>(self, result: Result<T, Fault>) -> Option<T> {
-        result.map_err(|fault| self.faults.borrow_mut().push(Invalid { pointer: self.pointer, fault })).ok()
+    fn note<T>(self, result: Result<T, Violation>) -> Option<T> {
+        result
+            .map_err(|violation| {
+                self.errors.borrow_mut().push(FieldError { pointer: self.pointer, violation })
+            })
+            .ok()
     }
 }
 
-/// The `i64` that is nearest to a whole number which was written as a float; none where it is a fraction.
+/// Converts a whole number that was written as a float, saturating; returns `None` for a fraction.
 fn whole(number: &Number) -> Option<i64> {
     number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64)
 }
@@ -313,57 +350,65 @@ fn child(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Text of so many characters that holds no control characters but line breaks, and is not blank.
+/// Parses one of an enum's values.
 ///
 /// # Errors
-/// [`Fault::TooShort`], [`Fault::TooLong`], [`Fault::Format`].
-pub fn prose(text: &str, min: usize, max: usize) -> Result<String, Fault> {
+/// [`Violation::UnknownValue`] with all of them.
+pub fn one_of<T: FromStr + VariantNames>(text: &str) -> Result<T, Violation> {
+    text.parse().map_err(|_| Violation::UnknownValue(T::VARIANTS))
+}
+
+/// Accepts text of `min` to `max` characters without control characters other than line breaks.
+///
+/// # Errors
+/// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::Format`].
+pub fn prose(text: &str, min: usize, max: usize) -> Result<String, Violation> {
     if text.chars().count() > max {
-        return Err(Fault::TooLong(max));
+        return Err(Violation::TooLong(max));
     }
     if text.trim().chars().count() < min {
-        return Err(Fault::TooShort(min));
+        return Err(Violation::TooShort(min));
     }
     if text.chars().any(|c| c.is_control() && c != '\n') {
-        return Err(Fault::Format("text without control characters"));
+        return Err(Violation::Format("text without control characters"));
     }
     Ok(text.to_owned())
 }
 
-/// A [`prose`] of one line.
+/// Accepts [`prose`] of a single line.
 ///
 /// # Errors
 /// As for [`prose`].
-pub fn line(text: &str, min: usize, max: usize) -> Result<String, Fault> {
+pub fn line(text: &str, min: usize, max: usize) -> Result<String, Violation> {
     let text = prose(text, min, max)?;
-    if text.contains('\n') { Err(Fault::Format("one line of text")) } else { Ok(text) }
+    if text.contains('\n') { Err(Violation::Format("one line of text")) } else { Ok(text) }
 }
 
-/// A number within bounds, both of them allowed.
+/// Accepts a number from `min` to `max`, both included.
 ///
 /// # Errors
-/// [`Fault::TooSmall`], [`Fault::TooLarge`].
-pub fn within(number: i64, min: i64, max: i64) -> Result<i64, Fault> {
+/// [`Violation::TooSmall`], [`Violation::TooLarge`].
+pub fn within(number: i64, min: i64, max: i64) -> Result<i64, Violation> {
     if number < min {
-        Err(Fault::TooSmall(min))
+        Err(Violation::TooSmall(min))
     } else if number > max {
-        Err(Fault::TooLarge(max))
+        Err(Violation::TooLarge(max))
     } else {
         Ok(number)
     }
 }
 
-/// A whole number written in decimal, as in a query parameter. One that no `i64` can hold is the nearest that it can.
+/// Parses a decimal integer, as in a query parameter, saturating outside `i64`.
 ///
 /// # Errors
-/// [`Fault::Type`].
-pub fn number(text: &str) -> Result<i64, Fault> {
+/// [`Violation::Type`].
+pub fn number(text: &str) -> Result<i64, Violation> {
     match text.parse() {
         Ok(number) => Ok(number),
         Err(error) => match error.kind() {
             IntErrorKind::PosOverflow => Ok(i64::MAX),
             IntErrorKind::NegOverflow => Ok(i64::MIN),
-            _ => Err(Fault::Type("an integer")),
+            _ => Err(Violation::Type("an integer")),
         },
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of the newest first, by the index `list-newest`: Queries, never a Scan.
+//! Pages of lists, newest first: Queries, never a Scan.
 
 use aws_sdk_dynamodb::{Client, operation::query::builders::QueryFluentBuilder};
 use serde::de::DeserializeOwned;
@@ -6,18 +6,18 @@ use serde::de::DeserializeOwned;
 use super::{Item, Page, text};
 use crate::{aws, error::Error};
 
-/// How many pages of the index one request may go through for filters.
-const PAGES: usize = 4;
+/// Maximum DynamoDB pages that one request reads to satisfy its filters.
+const MAX_PAGES: usize = 4;
 
-/// A list from some position on.
-pub(super) struct Newest {
+/// Query for the rest of a list.
+pub(super) struct Pages {
     query: QueryFluentBuilder,
     limit: usize,
     start: Option<Item>,
 }
 
-/// The items of a list, the newest first.
-pub(super) fn newest(client: &Client, table: &str, list: &str, limit: usize, start: Option<Item>) -> Newest {
+/// Queries the index `list-newest`.
+pub(super) fn newest(client: &Client, table: &str, list: &str, limit: usize, start: Option<Item>) -> Pages {
     let query = client
         .query()
         .table_name(table)
@@ -26,20 +26,20 @@ pub(super) fn newest(client: &Client, table: &str, list: &str, limit: usize, sta
         .key_condition_expression("#list = :list")
         .expression_attribute_names("#list", "list")
         .expression_attribute_values(":list", text(list))
-        // One more than asked for tells whether there is a next page.
+        // One item more shows whether there is a next page.
         .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
-    Newest { query, limit, start }
+    Pages { query, limit, start }
 }
 
-/// The items of a partition whose sort keys begin so, the last first.
-pub(super) fn partition(
+/// Queries the items of a partition whose sort keys have a prefix, last one first.
+pub(super) fn of_partition(
     client: &Client,
     table: &str,
     partition: &str,
     prefix: &str,
     limit: usize,
     start: Option<Item>,
-) -> Newest {
+) -> Pages {
     let query = client
         .query()
         .table_name(table)
@@ -49,35 +49,36 @@ pub(super) fn partition(
         .expression_attribute_values(":pk", text(partition))
         .expression_attribute_values(":prefix", text(prefix))
         .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
-    Newest { query, limit, start }
+    Pages { query, limit, start }
 }
 
-/// The attributes by which an item stands in its place of the list.
+/// Returns the attributes that position an item in `list-newest`.
 pub(super) fn position(list: &str, id: impl ToString) -> Item {
     Item::from([("list".to_owned(), text(list)), ("id".to_owned(), text(id))])
 }
 
-impl Newest {
-    /// One page of those that fit.
+impl Pages {
+    /// Reads one page of the items that `matches` selects.
     pub async fn read<T: DeserializeOwned, P>(
         self,
-        fits: impl Fn(&T) -> bool,
+        matches: impl Fn(&T) -> bool,
         position: impl Fn(&T) -> P,
     ) -> Result<Page<T, P>, Error> {
         let Self { query, limit, mut start } = self;
         let mut items: Vec<T> = Vec::new();
-        // The last that was looked at, whether it fits or not.
+        // The last item read, whether or not it matches.
         let mut last = None;
-        for _ in 0..PAGES {
-            let page = query.clone().set_exclusive_start_key(start).send().await.map_err(aws::judge)?;
+        for _ in 0..MAX_PAGES {
+            let page = query.clone().set_exclusive_start_key(start).send().await.map_err(aws::classify)?;
             let found: Vec<T> =
-                serde_dynamo::from_items(page.items.unwrap_or_default()).map_err(Error::internal)?;
+                serde_dynamo::from_items(page.items.into_iter().flatten().collect::<Vec<_>>())
+                    .map_err(Error::internal)?;
             for item in found {
                 if items.len() == limit {
                     return Ok(Page { next: last, items });
                 }
                 last = Some(position(&item));
-                if fits(&item) {
+                if matches(&item) {
                     items.push(item);
                 }
             }

@@ -1,7 +1,7 @@
-//! What goes back to the client.
+//! The response.
 
 use lambda_http::{
-    Body, Response,
+    Body,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
@@ -14,7 +14,8 @@ use lambda_http::{
 use serde::Serialize;
 
 use super::{
-    Request, Style, cursor, problem,
+    ErrorFormat, cursor, problem,
+    request::Request,
     version::{Retirements, Version},
 };
 use crate::{
@@ -22,52 +23,49 @@ use crate::{
     docs::Document,
     error::Error,
     html::Html,
-    store::{
-        Page,
-        idempotency::{Answered, Outcome, Recorded},
-    },
+    store::Page,
     telemetry::{self, Metric},
 };
 
-/// What scripts of other origins may read besides the body.
+/// Headers that scripts of other origins may read.
 const EXPOSED: &str =
     "ETag, Location, Link, Retry-After, X-Request-Id, Idempotent-Replayed, Deprecation, Sunset";
 
-/// Marks an answer that was given before.
+/// Marks the result of an earlier request with the same idempotency key.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// What all answers of a function have in common.
-pub(super) struct Common {
-    /// The web origin whose scripts may read them.
+/// Headers that all responses of a function have.
+pub(super) struct CommonHeaders {
+    /// Web origin whose scripts may read the responses.
     origin: String,
     retirements: Retirements,
 }
 
-impl Common {
-    pub fn read() -> Result<Self, ConfigError> {
+impl CommonHeaders {
+    pub fn from_env() -> Result<Self, ConfigError> {
         let origin = config::optional("ALLOWED_ORIGIN").unwrap_or_else(|| "*".to_owned());
-        Ok(Self { origin, retirements: Retirements::read()? })
+        Ok(Self { origin, retirements: Retirements::from_env()? })
     }
 }
 
-/// An answer to a client. What nobody has said otherwise about is private and not to be stored.
+/// A response. Caches must not store it unless it says so.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     status: StatusCode,
     headers: HeaderMap,
     body: String,
 }
 
-impl Answer {
-    /// 200 with a body.
+impl Response {
+    /// 200 with a JSON body.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the body can't be written as JSON.
+    /// [`Error::Internal`] if the body can't be serialized.
     pub fn ok(body: &impl Serialize) -> Result<Self, Error> {
         Self::json(StatusCode::OK, "application/json", body)
     }
 
-    /// 201 with what was created.
+    /// 201 with the created resource.
     ///
     /// # Errors
     /// As for [`Self::ok`].
@@ -75,20 +73,21 @@ impl Answer {
         Self::json(StatusCode::CREATED, "application/json", body)
     }
 
-    /// 202 with how far it is.
+    /// 202 with the state of a process that is not complete.
     ///
     /// # Errors
     /// As for [`Self::ok`].
-    pub fn under_way(body: &impl Serialize) -> Result<Self, Error> {
+    pub fn in_progress(body: &impl Serialize) -> Result<Self, Error> {
         Self::json(StatusCode::ACCEPTED, "application/json", body)
     }
 
-    /// The answer that an error becomes, for an operation that has to keep it.
-    pub fn problem(error: &Error, request: &Request) -> Self {
-        problem::answer(error, Style::Problem, request.id())
+    /// The problem that an error becomes, for an operation whose result can be an error. `request_id` is that of the request
+    /// which had this result first.
+    pub fn problem(error: &Error, request_id: &str) -> Self {
+        problem::response(error, ErrorFormat::Problem, request_id)
     }
 
-    /// 202, and no word about what comes of it.
+    /// 202 without a body.
     pub fn accepted() -> Self {
         Self::bare(StatusCode::ACCEPTED)
     }
@@ -98,10 +97,10 @@ impl Answer {
         Self::bare(StatusCode::OK)
     }
 
-    /// 303: the browser goes on there, by GET.
+    /// 303: the browser continues there with GET.
     ///
     /// # Errors
-    /// [`Error::Internal`] where it can't stand in a header.
+    /// [`Error::Internal`] if the location is no valid header.
     pub fn see_other(location: &str) -> Result<Self, Error> {
         Self::bare(StatusCode::SEE_OTHER).at(location)
     }
@@ -109,38 +108,38 @@ impl Answer {
     /// 200 with a document.
     ///
     /// # Errors
-    /// [`Error::Internal`] where its policy can't stand in a header.
+    /// As for [`Self::see_other`].
     pub fn document(document: &Document) -> Result<Self, Error> {
-        let mut answer = Self::bare(StatusCode::OK).version(&document.version)?;
-        answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static(document.media_type));
-        answer.body.clone_from(&document.text);
+        let mut response = Self::bare(StatusCode::OK).version(&document.version)?;
+        response.headers.insert(CONTENT_TYPE, HeaderValue::from_static(document.media_type));
+        response.body.clone_from(&document.text);
         match &document.policy {
-            Some(policy) => answer.header(CONTENT_SECURITY_POLICY, policy),
-            None => Ok(answer),
+            Some(policy) => response.header(CONTENT_SECURITY_POLICY, policy),
+            None => Ok(response),
         }
     }
 
-    /// A page, for a person.
+    /// 200 with an HTML page.
     ///
     /// # Errors
-    /// [`Error::Internal`] where its policy can't stand in a header.
+    /// As for [`Self::see_other`].
     pub fn html(page: Html) -> Result<Self, Error> {
         Self::html_with(StatusCode::OK, page)
     }
 
     pub(super) fn html_with(status: StatusCode, page: Html) -> Result<Self, Error> {
-        let mut answer = Self::bare(status).header(CONTENT_SECURITY_POLICY, &page.policy)?;
-        answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        Ok(Self { body: page.document, ..answer })
+        let mut response = Self::bare(status).header(CONTENT_SECURITY_POLICY, &page.policy)?;
+        response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        Ok(Self { body: page.document, ..response })
     }
 
-    /// The same, as the answer to a person who has tried too often.
+    /// Turns the response into a 429 with `Retry-After`.
     ///
     /// # Errors
     /// As for [`Self::at`].
     pub fn too_many_requests(self, retry_after_seconds: i64) -> Result<Self, Error> {
-        let answer = Self { status: StatusCode::TOO_MANY_REQUESTS, ..self };
-        answer.header(RETRY_AFTER, &retry_after_seconds.to_string())
+        let response = Self { status: StatusCode::TOO_MANY_REQUESTS, ..self };
+        response.header(RETRY_AFTER, &retry_after_seconds.to_string())
     }
 
     /// 204.
@@ -152,8 +151,7 @@ impl Answer {
         Self { status, headers: HeaderMap::new(), body: String::new() }
     }
 
-    /// 200 with one page of a list, and where the next one is. `query` is what the list was asked for: its cursors are
-    /// good for that alone.
+    /// 200 with a page of a list and the cursor of the next one, which is bound to `query`.
     ///
     /// # Errors
     /// As for [`Self::ok`].
@@ -168,10 +166,10 @@ impl Answer {
             next_cursor: Option<&'a str>,
         }
         let next = page.next.as_ref().map(|position| cursor::encode(position, query)).transpose()?;
-        let answer = Self::ok(&Body { items: &page.items, next_cursor: next.as_deref() })?;
+        let response = Self::ok(&Body { items: &page.items, next_cursor: next.as_deref() })?;
         match next {
-            Some(next) => answer.header(LINK, &format!("<{}>; rel=\"next\"", request.with_cursor(&next))),
-            None => Ok(answer),
+            Some(next) => response.header(LINK, &format!("<{}>; rel=\"next\"", request.with_cursor(&next))),
+            None => Ok(response),
         }
     }
 
@@ -185,15 +183,15 @@ impl Answer {
         Ok(Self { status, headers, body })
     }
 
-    /// Says where the thing is that was created.
+    /// Adds the location of the created resource.
     ///
     /// # Errors
-    /// [`Error::Internal`] where it can't stand in a header.
+    /// [`Error::Internal`] if it is no valid header.
     pub fn at(self, location: &str) -> Result<Self, Error> {
         self.header(LOCATION, location)
     }
 
-    /// Names the version that is shown: a strong ETag (RFC 9110, section 8.8.3).
+    /// Adds a strong ETag (RFC 9110, section 8.8.3).
     ///
     /// # Errors
     /// As for [`Self::at`].
@@ -201,16 +199,16 @@ impl Answer {
         self.header(ETAG, &format!("\"{version}\""))
     }
 
-    /// Lets caches keep it for so many seconds, unless the request had a token.
+    /// Lets shared caches store the response, unless the request had a token.
     ///
     /// # Errors
     /// As for [`Self::at`].
     pub fn cached(self, request: &Request, seconds: u32) -> Result<Self, Error> {
-        let answer = self.header(VARY, AUTHORIZATION.as_str())?;
+        let response = self.header(VARY, AUTHORIZATION.as_str())?;
         if request.has_token() {
-            Ok(answer)
+            Ok(response)
         } else {
-            answer.header(CACHE_CONTROL, &format!("public, max-age={seconds}"))
+            response.header(CACHE_CONTROL, &format!("public, max-age={seconds}"))
         }
     }
 
@@ -219,75 +217,35 @@ impl Answer {
         Ok(self)
     }
 
-    /// Rewrites the body.
-    ///
-    /// # Errors
-    /// Those of `rewrite`.
-    pub fn rewrite_body(self, rewrite: impl FnOnce(&str) -> Result<String, Error>) -> Result<Self, Error> {
-        Ok(Self { body: rewrite(&self.body)?, ..self })
-    }
-
-    /// This answer as an idempotency record keeps it.
-    pub fn recorded(&self) -> Recorded {
-        let header = |name| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (status, location, etag) = (self.status.as_u16(), header(LOCATION), header(ETAG));
-        Recorded { status, location, etag, body: self.body.clone() }
-    }
-
-    /// This answer if the effect came about just now; the first one again if it had before.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] where the record is damaged.
-    pub fn unless_replayed(self, outcome: Outcome) -> Result<Self, Error> {
-        match outcome {
-            Outcome::Done => Ok(self),
-            Outcome::Replayed(first) => Self::again(first),
+    /// Marks the result of an earlier request with the same idempotency key.
+    pub fn replayed_if(mut self, replayed: bool) -> Self {
+        if replayed {
+            telemetry::count(Metric::Replays);
+            self.headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
+        self
     }
 
-    /// The answer that was recorded.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] where the record is damaged.
-    pub fn of_attempt(answered: Answered) -> Result<Self, Error> {
-        if answered.replayed { Self::again(answered.answer) } else { Self::of(answered.answer) }
-    }
-
-    /// The answer that was recorded, marked as such.
-    fn again(recorded: Recorded) -> Result<Self, Error> {
-        telemetry::count(Metric::Replays);
-        Self::of(recorded)?.header(REPLAYED, "true")
-    }
-
-    fn of(recorded: Recorded) -> Result<Self, Error> {
-        let status = StatusCode::from_u16(recorded.status).map_err(Error::internal)?;
-        let problem = status.is_client_error();
-        let media_type = if problem { "application/problem+json" } else { "application/json" };
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(media_type))]);
-        let mut answer = Self { status, headers, body: recorded.body };
-        for (name, value) in [(LOCATION, recorded.location), (ETAG, recorded.etag)] {
-            if let Some(value) = value {
-                answer = answer.header(name, &value)?;
-            }
-        }
-        Ok(answer)
-    }
-
-    /// Whether the client has this already, going by its `If-None-Match` (RFC 9110, section 13.1.2).
+    /// Returns whether the client has this version, by its `If-None-Match` (RFC 9110, section 13.1.2).
     pub(super) fn is_known_as(&self, if_none_match: &str) -> bool {
         let etag = self.headers.get(ETAG).and_then(|etag| etag.to_str().ok());
         let known = |tag: &str| tag == "*" || Some(tag.strip_prefix("W/").unwrap_or(tag)) == etag;
         self.status == StatusCode::OK && etag.is_some() && if_none_match.split(',').map(str::trim).any(known)
     }
 
-    /// 304 in its place.
+    /// Turns the response into a 304.
     pub(super) fn not_modified(mut self) -> Self {
         self.headers.remove(CONTENT_TYPE);
         Self { status: StatusCode::NOT_MODIFIED, body: String::new(), ..self }
     }
 
-    /// Adds what every answer has.
-    pub(super) fn into_response(self, request_id: &str, version: Version, common: &Common) -> Response<Body> {
+    /// Adds the headers that every response has.
+    pub(super) fn finish(
+        self,
+        request_id: &str,
+        version: Version,
+        common: &CommonHeaders,
+    ) -> lambda_http::Response<Body> {
         let mut headers = self.headers;
         let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
@@ -310,7 +268,7 @@ impl Answer {
             headers.append(VARY, HeaderValue::from(ORIGIN));
         }
         let body = if self.body.is_empty() { Body::Empty } else { Body::Text(self.body) };
-        let mut response = Response::new(body);
+        let mut response = lambda_http::Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = headers;
         response

@@ -1,28 +1,28 @@
-//! EventBridge, which carries what has happened to whoever wants to hear of it.
+//! The EventBridge client.
 
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 
+use super::event::Event;
 use crate::{
     aws,
     config::{self, ConfigError},
     error::Error,
-    store::events::Event,
 };
 
-/// Who speaks.
 const SOURCE: &str = "lambda-shop";
+/// Maximum entries of one `PutEvents` call.
+const MAX_ENTRIES: usize = 10;
 
-/// The bus.
-pub struct Bus {
+pub struct EventBus {
     client: Client,
     name: String,
 }
 
-impl Bus {
-    /// Prepares the connection; the first call opens it.
+impl EventBus {
+    /// Prepares the connection. The first call opens it.
     ///
     /// # Errors
-    /// Where `EVENT_BUS` or a variable of AWS's is missing.
+    /// A variable is missing or unusable.
     pub fn connect() -> Result<Self, ConfigError> {
         let name = config::required("EVENT_BUS")?;
         Ok(Self { client: Client::new(&aws::configuration("EVENTBRIDGE")?), name })
@@ -31,10 +31,9 @@ impl Bus {
     /// Publishes events, each at least once.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where the bus has not taken all of them.
+    /// [`Error::Unavailable`] unless EventBridge has accepted all of them.
     pub async fn publish(&self, events: &[Event]) -> Result<(), Error> {
-        // So many entries a call takes.
-        for events in events.chunks(10) {
+        for events in events.chunks(MAX_ENTRIES) {
             let mut entries = Vec::new();
             for event in events {
                 let detail = serde_json::to_string(event).map_err(Error::internal)?;
@@ -47,12 +46,11 @@ impl Bus {
                 entries.push(entry);
             }
             let call = self.client.put_events().set_entries(Some(entries));
-            let answer = call.send().await.map_err(aws::judge)?;
+            let answer = call.send().await.map_err(aws::classify)?;
             if answer.failed_entry_count != 0 {
-                let codes =
-                    answer.entries.unwrap_or_default().into_iter().filter_map(|entry| entry.error_code);
+                let codes = answer.entries.into_iter().flatten().filter_map(|entry| entry.error_code);
                 let codes = codes.collect::<Vec<_>>().join(", ");
-                return Err(Error::Unavailable(format!("the bus has refused events: {codes}").into()));
+                return Err(Error::Unavailable(format!("EventBridge refused events: {codes}").into()));
             }
         }
         Ok(())

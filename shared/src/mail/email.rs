@@ -1,57 +1,50 @@
-//! What the mails say.
+//! The text of the mails.
 
 use maud::{DOCTYPE, html};
 
-use crate::{
-    domain::{
-        money::Money,
-        order::{Fulfilment, Line, Order, Pick},
-    },
-    store::mails::OrderNews,
+use super::notification::OrderNotification;
+use crate::domain::{
+    inventory::ItemQuantity,
+    money::Money,
+    order::{Fulfilment, Line, Order},
 };
 
-/// What a mail says.
+/// A mail to a customer.
 #[derive(Clone, Debug)]
-pub enum Letter {
-    /// An address was registered: prove that it is yours.
-    VerifyEmail {
-        /// What proves it.
+pub enum Email {
+    Verification {
         token: String,
     },
-    /// An address was registered that has an account.
+    /// Someone registered an address that has an account.
     AlreadyRegistered,
-    /// A new password was asked for.
     ResetPassword {
-        /// What allows it.
         token: String,
     },
-    /// The password was changed.
     PasswordChanged,
-    /// All sessions were ended, or one of which a token was used twice.
+    /// All sessions were ended, or one whose token was used twice.
     SessionsEnded,
-    /// Something has become of an order that its customer waits for.
-    Order(Box<Order>, OrderNews),
+    Order(Box<Order>, OrderNotification),
 }
 
-/// What a letter is made of, in plain words: both of its forms are written from this.
+/// Content of a mail, from which the plain-text and HTML versions are written.
 #[derive(Default)]
-pub struct Text {
+pub struct EmailText {
     pub subject: &'static str,
     paragraphs: Vec<String>,
-    /// What it is about, one a line.
+    /// Products, one per line.
     list: Vec<String>,
-    /// What to press on, and where it leads.
+    /// Label and address.
     link: Option<(&'static str, String)>,
-    /// The token by itself, for clients without the web shop.
+    /// The token alone, for clients without the web shop.
     token: Option<String>,
     closing: &'static str,
 }
 
-impl Letter {
-    /// What the mark that it was sent calls it.
+impl Email {
+    /// Returns the kind under which sent mails are recorded.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::VerifyEmail { .. } | Self::AlreadyRegistered => "registration",
+            Self::Verification { .. } | Self::AlreadyRegistered => "registration",
             Self::ResetPassword { .. } => "reset",
             Self::PasswordChanged => "password",
             Self::SessionsEnded => "sessions",
@@ -59,18 +52,18 @@ impl Letter {
         }
     }
 
-    /// Whether it takes no more than an address to have it sent there.
-    pub fn anybody_may_ask(&self) -> bool {
+    /// Returns whether anyone who knows the address can have this mail sent.
+    pub fn needs_no_account(&self) -> bool {
         match self {
-            Self::VerifyEmail { .. } | Self::AlreadyRegistered | Self::ResetPassword { .. } => true,
+            Self::Verification { .. } | Self::AlreadyRegistered | Self::ResetPassword { .. } => true,
             Self::PasswordChanged | Self::SessionsEnded | Self::Order(..) => false,
         }
     }
 
-    pub fn text(&self, storefront: &str) -> Text {
+    pub fn text(&self, storefront: &str) -> EmailText {
         let link = |path: &str, token: &str| format!("{storefront}/{path}?token={token}");
         match self {
-            Self::VerifyEmail { token } => Text {
+            Self::Verification { token } => EmailText {
                 subject: "Confirm your e-mail address",
                 paragraphs: vec![
                     "somebody, we hope you, wants to open an account with this e-mail address.".to_owned(),
@@ -80,9 +73,9 @@ impl Letter {
                 link: Some(("Confirm my address", link("verify-email", token))),
                 token: Some(token.clone()),
                 closing: "If it was not you, do nothing: without this mail and the password no account is opened.",
-                ..Text::default()
+                ..EmailText::default()
             },
-            Self::AlreadyRegistered => Text {
+            Self::AlreadyRegistered => EmailText {
                 subject: "You already have an account",
                 paragraphs: vec![
                     "somebody, perhaps you, wanted to open an account with this e-mail address. You have one already."
@@ -91,9 +84,9 @@ impl Letter {
                 ],
                 link: Some(("Log in", storefront.to_owned())),
                 closing: "If it was not you, do nothing: your account is as it was.",
-                ..Text::default()
+                ..EmailText::default()
             },
-            Self::ResetPassword { token } => Text {
+            Self::ResetPassword { token } => EmailText {
                 subject: "Choose a new password",
                 paragraphs: vec![
                     "somebody, we hope you, has asked for a new password for your account.".to_owned(),
@@ -103,18 +96,18 @@ impl Letter {
                 link: Some(("Choose a new password", link("reset-password", token))),
                 token: Some(token.clone()),
                 closing: "If it was not you, do nothing: your password is as it was.",
-                ..Text::default()
+                ..EmailText::default()
             },
-            Self::PasswordChanged => Text {
+            Self::PasswordChanged => EmailText {
                 subject: "Your password was changed",
                 paragraphs: vec![
                     "the password of your account was changed, and your other sessions were ended.".to_owned(),
                 ],
                 link: Some(("Choose a new password", format!("{storefront}/forgot-password"))),
                 closing: "If it was not you, choose a new password at once: follow the link and ask for one.",
-                ..Text::default()
+                ..EmailText::default()
             },
-            Self::SessionsEnded => Text {
+            Self::SessionsEnded => EmailText {
                 subject: "Your sessions were ended",
                 paragraphs: vec![
                     "you were logged out: at your own wish, because your account has changed, or because one of your \
@@ -124,43 +117,45 @@ impl Letter {
                 ],
                 link: Some(("Log in", storefront.to_owned())),
                 closing: "If you don't know why, choose a new password.",
-                ..Text::default()
+                ..EmailText::default()
             },
             Self::Order(order, news) => {
                 let (subject, paragraph, list) = of_order(order, *news);
-                Text {
+                EmailText {
                     subject,
                     paragraphs: vec![paragraph],
                     list,
                     link: Some(("Your order", format!("{storefront}/orders/{}", order.id))),
                         closing: "Thank you for your order.",
-                    ..Text::default()
+                    ..EmailText::default()
                 }
             }
         }
     }
 }
 
-/// The subject of a mail about an order, what it says, and what it is about.
-fn of_order(order: &Order, news: OrderNews) -> (&'static str, String, Vec<String>) {
+/// Returns subject, paragraph and product list of a mail about an order.
+fn of_order(order: &Order, news: OrderNotification) -> (&'static str, String, Vec<String>) {
     let piece = |quantity: i64, line: &Line| format!("{quantity} \u{d7} {}", line.name);
     let all = || order.lines.iter().map(|line| piece(line.quantity, line)).collect();
-    let picked = |pick: &Pick| {
-        let line = order.lines.iter().find(|line| line.product_id == pick.product_id)?;
-        Some(piece(pick.quantity, line))
+    let shipped_item = |item: &ItemQuantity| {
+        let line = order.lines.iter().find(|line| line.product_id == item.product_id)?;
+        Some(piece(item.quantity, line))
     };
     match news {
-        OrderNews::Confirmed => {
+        OrderNotification::Confirmed => {
             let say = format!("your order is confirmed, and paid with {}. We ship it soon.", order.total);
             ("Your order is confirmed", say, all())
         }
-        OrderNews::Shipped(id) => {
+        OrderNotification::Shipped(id) => {
             let parcel = order.fulfilments.iter().find(|fulfilment| fulfilment.id == id);
-            let list = parcel.into_iter().flat_map(|parcel| &parcel.lines).filter_map(picked).collect();
+            let list = parcel.into_iter().flat_map(|parcel| &parcel.lines).filter_map(shipped_item).collect();
             ("Your order is on its way", shipped(parcel), list)
         }
-        OrderNews::Refunded(amount) => ("Your money is on its way back", refunded(amount), Vec::new()),
-        OrderNews::Cancelled => {
+        OrderNotification::Refunded(amount) => {
+            ("Your money is on its way back", refunded(amount), Vec::new())
+        }
+        OrderNotification::Cancelled => {
             let say = "your order is cancelled. What you have paid for it goes back to you.".to_owned();
             ("Your order is cancelled", say, all())
         }
@@ -181,7 +176,7 @@ fn refunded(amount: Money) -> String {
     format!("we have given back {amount}. It may take your bank some days to show it.")
 }
 
-impl Text {
+impl EmailText {
     pub fn plain(&self) -> String {
         let mut lines = vec!["Hello,".to_owned(), String::new()];
         for paragraph in &self.paragraphs {

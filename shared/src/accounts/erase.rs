@@ -1,0 +1,28 @@
+//! Erases an account.
+
+use super::access::Accounts;
+use crate::{
+    auth::Customer, domain::change::ChangeContext, error::Error, orders, password::Password,
+    store::orders::Orders,
+};
+
+impl Accounts {
+    /// Erases the caller's account and all personal data, in orders too.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`], [`Error::TooManyAttempts`], [`Error::OrderOpen`].
+    pub async fn erase(
+        &self,
+        customer: &Customer,
+        password: &Password,
+        orders: &Orders,
+        address: &str,
+        context: &ChangeContext,
+    ) -> Result<(), Error> {
+        let account = self.users.own(customer).await?;
+        let (checked, _) = self.authenticate(&account.user.email, password, address, context.at).await?;
+        orders::erase(orders, customer, context).await?;
+        let attempts = self.attempts.partition_keys(&account.user.email, context.at).await?;
+        self.users.erase(customer, &checked, attempts).await
+    }
+}

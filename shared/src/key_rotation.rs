@@ -1,0 +1,49 @@
+//! Rotation of signing and HMAC keys, by Secrets Manager's protocol:
+//! <https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html>.
+//!
+//! A new key is published before it signs. The old key retires once its last token has expired.
+
+use crate::{
+    auth::SigningKey,
+    domain::time::Timestamp,
+    error::Error,
+    secrets::{Rotation, RotationEvent, RotationStep, SecretVersion},
+    store::keys::KeyTable,
+};
+
+/// Performs one step of a rotation. Secrets Manager may repeat each.
+pub async fn rotate(
+    secrets: &Rotation,
+    keys: &KeyTable,
+    event: &RotationEvent,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let version = secrets.version(event)?;
+    match event.step {
+        RotationStep::CreateSecret => version.create(now).await,
+        RotationStep::SetSecret if version.signs() => publish(keys, &version, now).await,
+        RotationStep::TestSecret if version.signs() => {
+            version.keys().await?.check_published(&keys.read(now).await?)
+        }
+        RotationStep::FinishSecret => {
+            version.finish().await?;
+            if version.signs() { retire(keys, &version).await } else { Ok(()) }
+        }
+        RotationStep::SetSecret | RotationStep::TestSecret => Ok(()),
+    }
+}
+
+async fn publish(keys: &KeyTable, version: &SecretVersion<'_>, now: Timestamp) -> Result<(), Error> {
+    for key in version.keys().await?.iter() {
+        let key = SigningKey::of(key)?;
+        keys.publish(key.kid(), key.public(), now).await?;
+    }
+    Ok(())
+}
+
+async fn retire(keys: &KeyTable, version: &SecretVersion<'_>) -> Result<(), Error> {
+    for (kid, at) in version.keys().await?.retirements() {
+        keys.retire(kid, at).await?;
+    }
+    Ok(())
+}

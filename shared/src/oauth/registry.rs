@@ -1,0 +1,77 @@
+//! Registered clients, and the shop's own storefront.
+
+use futures_util::future;
+
+use super::credentials::ClientCredentials;
+use crate::{
+    auth::{FIRST_PARTY, Grant, Scopes, hash},
+    domain::user::Actor,
+    error::{Error, OAuthError},
+    store::clients::{ClientItem, Clients},
+};
+
+/// Access to registered clients.
+pub struct Registry {
+    clients: Clients,
+}
+
+impl Registry {
+    pub fn new(clients: Clients) -> Self {
+        Self { clients }
+    }
+
+    /// Completes `action` for a public client, and checks at the same time that the client still exists.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidClient`], [`OAuthError::UnauthorizedClient`], and those of `action`.
+    pub async fn while_public<T>(
+        &self,
+        client_id: &str,
+        action: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let (known, result) = future::join(self.check_public(client_id), action).await;
+        known.and(result)
+    }
+
+    async fn check_public(&self, client_id: &str) -> Result<(), Error> {
+        if client_id == FIRST_PARTY {
+            return Ok(());
+        }
+        let client = self.find(client_id).await?.ok_or(OAuthError::InvalidClient)?;
+        if client.secret_hash.is_some() { Err(OAuthError::UnauthorizedClient.into()) } else { Ok(()) }
+    }
+
+    /// Authenticates a machine client, and grants the requested scopes if it may have them.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidClient`], [`OAuthError::UnauthorizedClient`], [`OAuthError::InvalidScope`].
+    pub async fn authenticate(
+        &self,
+        credentials: &ClientCredentials,
+        scope: Option<Scopes>,
+    ) -> Result<Grant, Error> {
+        let id = credentials.id.as_deref().ok_or(OAuthError::InvalidClient)?;
+        let client = match self.find(id).await? {
+            Some(client) => client,
+            None if id == FIRST_PARTY => return Err(OAuthError::UnauthorizedClient.into()),
+            None => return Err(OAuthError::InvalidClient.into()),
+        };
+        let expected = client.secret_hash.as_deref().ok_or(OAuthError::UnauthorizedClient)?;
+        // Hashes of secrets with 256 random bits: the time of their comparison reveals nothing.
+        if credentials.secret.as_deref().map(|secret| hash(secret.as_bytes())).as_deref() != Some(expected) {
+            return Err(OAuthError::InvalidClient.into());
+        }
+        let scope = scope.unwrap_or_else(|| client.scope.clone());
+        if !scope.are_within(&client.scope) {
+            return Err(OAuthError::InvalidScope.into());
+        }
+        Ok(Grant { subject: Actor::Client(client.id), client_id: id.to_owned(), session: None, scope })
+    }
+
+    pub(super) async fn find(&self, client_id: &str) -> Result<Option<ClientItem>, Error> {
+        match client_id.parse() {
+            Ok(id) => self.clients.get(id).await,
+            Err(_) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Ships an order.
+
+use std::future::ready;
+
+use super::process::{self, Decision, Progress, damaged};
+use crate::{
+    auth::OrderAccess,
+    domain::{
+        id::Id,
+        order::{Fulfilment, NewFulfilment, Order},
+        order_id::OrderId,
+    },
+    error::Error,
+    store::{
+        idempotency::{Idempotent, IdempotentRequest},
+        orders::Orders,
+    },
+};
+
+/// Ships all or part of an order.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Order`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
+pub async fn fulfil(
+    orders: &Orders,
+    by: &OrderAccess,
+    order: OrderId,
+    new: &NewFulfilment,
+    id: Id<Fulfilment>,
+    request: &IdempotentRequest,
+) -> Result<Idempotent<Fulfilment>, Error> {
+    let decide = |order| {
+        ready(Decision::by(order, |order| Ok((id, order.fulfil(id, new.clone(), request.context())?))))
+    };
+    let result = |order: &Order, id| {
+        order.fulfilments.iter().find(|fulfilment| fulfilment.id == id).cloned().ok_or_else(damaged)
+    };
+    match process::start(orders, by, order, request, decide, |_| true, result).await? {
+        Progress::Completed(fulfilment) => Ok(fulfilment),
+        Progress::InProgress(..) => Err(Error::internal("a fulfilment takes a single step")),
+    }
+}
