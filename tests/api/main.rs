@@ -30,6 +30,7 @@ mod provider;
 mod webhooks;
 
 mod availability;
+mod burst;
 mod bus;
 mod events;
 

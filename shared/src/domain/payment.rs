@@ -252,7 +252,6 @@ pub struct RefundUpdate {
     pub refund_id: Option<Id<Refund>>,
     /// Id of the provider's PaymentIntent.
     pub provider_id: String,
-    /// How far it is.
     pub status: RefundStatus,
 }
 

@@ -85,6 +85,14 @@ pub enum ErrorFormat {
     Page,
 }
 
+impl Response {
+    /// The problem that an error becomes, for an operation whose result can be an error. `request_id` is that of the request
+    /// which had this result first.
+    pub fn problem(error: &Error, request_id: &str) -> Self {
+        response(error, ErrorFormat::Problem, request_id)
+    }
+}
+
 /// Returns the response of an error. Internal causes go only to the log.
 pub(super) fn response(error: &Error, format: ErrorFormat, request_id: &str) -> Response {
     let status = status(error);

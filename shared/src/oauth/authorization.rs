@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Authorization {
     pub client_name: String,
-    /// What the user would consent to.
+    /// Consent that the user is asked for.
     pub consent: Consent,
     pub state: Option<String>,
     issuer: String,

@@ -13,7 +13,7 @@ use crate::{
     telemetry::{self, Level},
 };
 
-/// What the provider has answered.
+/// Answer of the provider.
 #[derive(Clone)]
 pub(super) enum ProviderUpdate {
     Payment(Intent),
