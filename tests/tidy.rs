@@ -618,11 +618,14 @@ fn copy() -> TempDir {
 }
 
 #[test]
-fn a_broken_contract_is_named() {
-    let contract = "functions/products-get/openapi.yaml";
-    let files = Files::from([(contract.to_owned(), "a: [".to_owned())]);
+fn a_broken_contract_or_manifest_is_named() {
+    for (path, kind) in
+        [("functions/products-get/openapi.yaml", "YAML"), ("functions/products-get/Cargo.toml", "TOML")]
+    {
+        let files = Files::from([(path.to_owned(), "a: [".to_owned())]);
 
-    let error = Repository::new(files).err().unwrap().to_string();
+        let error = Repository::new(files).err().unwrap().to_string();
 
-    assert!(error.starts_with(&format!("{contract} is no valid YAML")), "{error}");
+        assert!(error.starts_with(&format!("{path} is no valid {kind}")), "{error}");
+    }
 }

@@ -30,6 +30,9 @@ pub enum TidyError {
     /// A file is no YAML.
     #[error("{0} is no valid YAML: {1}")]
     Yaml(String, #[source] serde_yaml_ng::Error),
+    /// A manifest is no TOML.
+    #[error("{0} is no valid TOML: {1}")]
+    Toml(String, #[source] toml::de::Error),
     /// The contracts hold something that JSON can't.
     #[error("the contracts can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -65,17 +65,17 @@ pub struct Repository {
 /// A folder below functions/.
 #[derive(Default)]
 pub(super) struct Folder {
-    pub manifest: String,
+    pub manifest: toml::Table,
     pub main: String,
     /// Its operations, by file: openapi.yaml, and openapi-….yaml for each further route.
     pub contracts: BTreeMap<String, Value>,
 }
 
 impl Repository {
-    /// Reads what is YAML among the files.
+    /// Reads the contracts, the manifests and the template among the files.
     ///
     /// # Errors
-    /// Where some of it is no valid YAML.
+    /// Where one of them is no valid YAML or TOML.
     pub fn new(files: Files) -> Result<Self, TidyError> {
         let yaml = |path: &str| {
             let text = files.get(path).map_or("", String::as_str);
@@ -89,7 +89,10 @@ impl Repository {
             };
             let folder = folders.entry(name.to_owned()).or_default();
             match file {
-                "Cargo.toml" => folder.manifest.clone_from(text),
+                "Cargo.toml" => {
+                    folder.manifest =
+                        toml::from_str(text).map_err(|cause| TidyError::Toml(path.clone(), cause))?;
+                }
                 "src/main.rs" => folder.main.clone_from(text),
                 _ if file.starts_with("openapi") => {
                     folder.contracts.insert(file.to_owned(), yaml(path)?);

@@ -11,7 +11,7 @@ use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT, PROVIDER_TI
 use super::{
     breaking, generated,
     repository::{Function, Repository, Route, elements, entries, texts},
-    text::{anchor, between, calls, code, headings, modules_used, names_after, pascal, table_rows, toml},
+    text::{anchor, between, calls, code, headings, modules_used, names_after, pascal, table_rows},
 };
 
 pub use super::metrics::metrics;
@@ -73,7 +73,10 @@ fn package(repository: &Repository, function: &Function) -> Vec<String> {
     let Some(folder) = repository.folders.get(name) else {
         return vec![format!("functions/{name} is missing, which {id} in template.yaml is built from")];
     };
-    let is = |heading, key, value| toml(&folder.manifest, heading).contains(&(key, value));
+    let named_so = |part: Option<&toml::Value>| {
+        part.and_then(|part| part.get("name")).and_then(toml::Value::as_str) == Some(name)
+    };
+    let binary = folder.manifest.get("bin").and_then(|binaries| binaries.get(0));
     let full_name = format!("${{AWS::StackName}}-{name}");
     let mut findings = named([
         (id == pascal(name), format!("template.yaml: call {id} {}, after functions/{name}", pascal(name))),
@@ -88,7 +91,7 @@ fn package(repository: &Repository, function: &Function) -> Vec<String> {
             format!("template.yaml: {id} must have FunctionName !Sub {full_name}"),
         ),
         (
-            is("[package]", "name", name) && is("[[bin]]", "name", name),
+            named_so(folder.manifest.get("package")) && named_so(binary),
             format!("functions/{name}/Cargo.toml: call package and [[bin]] {name}, like the folder"),
         ),
         (!folder.main.is_empty(), format!("functions/{name}/src/main.rs is missing")),
@@ -106,21 +109,20 @@ fn package(repository: &Repository, function: &Function) -> Vec<String> {
 /// A function can name the domain crate, but nothing below it.
 pub fn dependencies(repository: &Repository) -> Vec<String> {
     let allowed = ["shared", "tokio", "serde"];
-    let headings = ["[package]", "[[bin]]", "[dependencies]", "[lints]"];
+    let tables = ["package", "bin", "dependencies", "lints"];
     let mut findings = Vec::new();
     for (name, folder) in &repository.folders {
-        let keys = toml(&folder.manifest, "[dependencies]").into_iter().map(|(key, _)| key);
-        let dependencies = keys.filter_map(|key| key.split('.').next());
-        for dependency in dependencies.filter(|dependency| !allowed.contains(dependency)) {
+        let dependencies = folder.manifest.get("dependencies").and_then(toml::Value::as_table);
+        let dependencies = dependencies.into_iter().flat_map(toml::Table::keys);
+        for dependency in dependencies.filter(|dependency| !allowed.contains(&dependency.as_str())) {
             findings.push(format!(
                 "functions/{name}/Cargo.toml: leave out {dependency}; what needs it belongs in shared ({} are allowed)",
                 allowed.join(", ")
             ));
         }
-        let found = folder.manifest.lines().filter(|line| line.starts_with('['));
-        for heading in found.filter(|heading| !headings.contains(heading)) {
+        for table in folder.manifest.keys().filter(|table| !tables.contains(&table.as_str())) {
             findings.push(format!(
-                "functions/{name}/Cargo.toml: leave out {heading}; functions differ in code alone"
+                "functions/{name}/Cargo.toml: leave out [{table}]; functions differ in code alone"
             ));
         }
     }

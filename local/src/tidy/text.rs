@@ -69,16 +69,6 @@ pub fn pascal(name: &str) -> String {
         .collect()
 }
 
-/// The entries below a heading of a TOML file, as far as one line holds each: key and value.
-pub fn toml<'t>(text: &'t str, heading: &str) -> Vec<(&'t str, &'t str)> {
-    let lines = text.lines().skip_while(|line| line.trim() != heading).skip(1);
-    let lines = lines.take_while(|line| !line.starts_with('['));
-    lines
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.trim(), value.trim().trim_matches('"')))
-        .collect()
-}
-
 /// The headings of a Markdown document that begin so.
 pub fn headings<'t>(document: &'t str, prefix: &str) -> impl Iterator<Item = &'t str> {
     document.lines().filter_map(move |line| line.strip_prefix(prefix))
