@@ -19,7 +19,7 @@ use std::{
 
 use serde_json::Value;
 
-pub use repository::{Files, Repository, read};
+pub use repository::{Files, Repository, Variable, read};
 
 /// Why the repository can't be judged at all.
 #[derive(Debug, thiserror::Error)]

@@ -50,4 +50,5 @@ mod once;
 mod outages;
 mod prices;
 mod races;
+mod variables;
 mod versions;

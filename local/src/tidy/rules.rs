@@ -11,7 +11,7 @@ use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT, PROVIDER_TI
 use super::{
     breaking, generated,
     repository::{Function, Repository, Route, elements, entries, texts},
-    text::{anchor, between, calls, code, headings, modules_used, names_after, pascal, table_rows},
+    text::{anchor, between, code, headings, modules_used, names_after, pascal, table_rows},
 };
 
 pub use super::metrics::metrics;
@@ -129,108 +129,24 @@ pub fn dependencies(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// A function has exactly the variables that its code asks for, beside those that Globals give to all; and local/env has a
-/// word for each of them.
+/// No function repeats a variable of Globals, and local/env mentions every variable. That a function reads the variables
+/// that it has, and no others, is for tests/api/variables.rs to show.
 pub fn variables(repository: &Repository) -> Vec<String> {
+    let globals = repository.template.variables();
+    let mut all = globals.clone();
     let mut findings = Vec::new();
-    let sources = repository.below("shared/src/", ".rs").map(|(path, source)| (path, code(source)));
-    let sources: Vec<(&str, String)> = sources.collect();
-    let askers = askers(&sources);
-    let everywhere = repository.template.variables();
-    let mut of_use: BTreeSet<&str> = BTreeSet::new();
     for function in repository.template.functions() {
-        let (id, own) = (function.id, function.variables());
-        let main = repository.folders.get(function.name()).map(|folder| code(&folder.main));
-        let main = main.unwrap_or_default();
-        let called = askers.iter().filter(|asker| asker.is_called_by("", &main));
-        let asked = called.flat_map(|asker| asker.asked.iter().copied()).chain(settings(&main));
-        let asked: BTreeSet<&str> = asked.collect();
-        of_use.extend(everywhere.iter().filter(|variable| asked.contains(*variable)));
-        for variable in asked.difference(&own).filter(|variable| !everywhere.contains(*variable)) {
-            findings.push(format!(
-                "template.yaml: {id} lacks {variable}, which its code asks for: add it to Environment"
-            ));
-        }
-        for variable in
-            own.iter().filter(|variable| !asked.contains(*variable) || everywhere.contains(*variable))
-        {
-            findings.push(format!(
-                "template.yaml: {id} has {variable}, which its code never asks for, or Globals gives to all: remove it"
-            ));
-        }
+        let own = function.variables();
+        findings.extend(own.intersection(&globals).map(|variable| {
+            format!("template.yaml: {} has {variable}, which Globals gives to all: remove it", function.id)
+        }));
+        all.extend(own);
     }
-    for variable in everywhere.iter().filter(|variable| !of_use.contains(*variable)) {
-        findings
-            .push(format!("template.yaml: Globals has {variable}, which no function asks for: remove it"));
-    }
-    let functions = repository.template.functions();
-    let all: BTreeSet<&str> = functions.iter().flat_map(Function::variables).chain(everywhere).collect();
     let local = repository.text("local/env");
-    for variable in all.into_iter().filter(|variable| !local.contains(variable)) {
-        findings.push(format!("local/env must set {variable}, or say where it comes from on this machine"));
-    }
+    findings.extend(all.iter().filter(|variable| !local.contains(**variable)).map(|variable| {
+        format!("local/env must set {variable}, or say where it comes from on this machine")
+    }));
     findings
-}
-
-/// A function of `shared`, and the variables that it asks for, itself or by what it calls.
-struct Asker<'s> {
-    path: &'s str,
-    /// The type that it belongs to; else the module.
-    owner: &'s str,
-    /// From its name to the next function.
-    text: &'s str,
-    asked: BTreeSet<&'s str>,
-}
-
-/// All functions of `shared` that ask for variables. Those of AWS are Lambda's to give.
-fn askers<'s>(sources: &'s [(&'s str, String)]) -> Vec<Asker<'s>> {
-    let mut functions = Vec::new();
-    for (path, source) in sources {
-        let mut owner = module(path);
-        for text in source.split("fn ") {
-            functions.push(Asker { path, owner, text, asked: settings(text).collect() });
-            owner = text.rsplit_once("\nimpl ").map_or(owner, |(_, of)| super::text::name(of));
-        }
-    }
-    let asks = |place: &usize| !functions[*place].asked.is_empty();
-    let mut found: Vec<usize> = (0..functions.len()).filter(asks).collect();
-    while let Some(place) = found.pop() {
-        let asked = functions[place].asked.clone();
-        for caller in 0..functions.len() {
-            let Asker { path, text, asked: known, .. } = &functions[caller];
-            if !asked.is_subset(known) && functions[place].is_called_by(path, text) {
-                functions[caller].asked.extend(&asked);
-                found.push(caller);
-            }
-        }
-    }
-    functions.retain(|function| !function.asked.is_empty());
-    functions
-}
-
-impl Asker<'_> {
-    /// Whether code calls it that stands in the source at `path`, or in a main.rs if that is empty.
-    fn is_called_by(&self, path: &str, code: &str) -> bool {
-        let name = super::text::name(self.text);
-        if name.is_empty() || !code.contains(&format!("{name}(")) {
-            return false;
-        }
-        let is_method = self.text.split_once(')').is_some_and(|(parameters, _)| parameters.contains("self"));
-        // By name, because other things than the store have a `keys()`, too.
-        let receiver = if self.owner == "Store" { "store" } else { "" };
-        let beside = self.path == path;
-        (is_method && code.contains(&format!("{receiver}.{name}(")))
-            || code.contains(&format!("{}::{name}(", self.owner))
-            || code.contains(&format!("{}::{name}(", module(self.path)))
-            || (beside && code.contains(&format!("Self::{name}(")))
-            || ((beside || path.is_empty()) && calls(code, name))
-    }
-}
-
-/// The variables that a piece of code reads.
-fn settings(code: &str) -> impl Iterator<Item = &str> {
-    let asked = ["config::required(\"", "config::optional(\""].map(|call| between(code, call, "\")"));
-    asked.into_iter().flatten().filter(|name| !name.starts_with("AWS_"))
 }
 
 /// The top module of `shared` that a source belongs to.

@@ -25,15 +25,6 @@ pub fn names_after<'t>(text: &'t str, prefix: &str) -> BTreeSet<&'t str> {
     text.split(prefix).skip(1).map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// Whether the code calls a function by its name alone.
-pub fn calls(code: &str, function: &str) -> bool {
-    code.match_indices(&format!("{function}(")).any(|(at, _)| {
-        let before = &code[..at];
-        let alone = |c: char| !c.is_ascii_alphanumeric() && !"_.:".contains(c);
-        before.ends_with(alone) && !before.ends_with("fn ")
-    })
-}
-
 /// The modules of the crate that a source names: `crate::a`, or `crate::{a::B, c::{D, E}}`.
 pub fn modules_used(code: &str) -> BTreeSet<&str> {
     let mut modules = names_after(code, "crate::");

@@ -45,7 +45,7 @@ pub(super) struct Common {
 
 impl Common {
     pub fn read() -> Result<Self, ConfigError> {
-        let origin = config::optional("ALLOWED_ORIGIN").unwrap_or_else(|| "*".to_owned());
+        let origin = config::required("ALLOWED_ORIGIN")?;
         Ok(Self { origin, retirements: Retirements::read()? })
     }
 }

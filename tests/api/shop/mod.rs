@@ -82,7 +82,7 @@ pub const EVENT_BUS: &str = "EventBus";
 /// Carries databases, proxies and processes, which outlive the runtime of the test that happened to start them.
 static BACKSTAGE: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap());
-static BINARIES: LazyLock<PathBuf> = LazyLock::new(process::build);
+pub static BINARIES: LazyLock<PathBuf> = LazyLock::new(process::build);
 
 /// What a shop is like, where it is not as usual.
 #[derive(Clone, Default)]
