@@ -228,6 +228,11 @@ impl Shop {
         self.running.here("the proxy").proxy.any_call()
     }
 
+    /// Rights of its functions that no call has needed so far: function, action, resource.
+    pub fn unneeded_rights(&self) -> Vec<(String, (String, String))> {
+        self.running.here("the proxy").proxy.unneeded_rights()
+    }
+
     /// Everything that the shop's processes have printed.
     pub fn log(&self) -> &Arc<Log> {
         &self.running.here("the log").log
