@@ -5,8 +5,12 @@
 
 use std::fs;
 
-use local::tidy::{self, Files, Repository, rules};
+use local::{
+    new,
+    tidy::{self, Files, Repository, rules},
+};
 use serde_json::Value;
+use shared::auth::Scope;
 use tempfile::TempDir;
 
 /// A rule, and the repository in which it holds.
@@ -607,6 +611,50 @@ fn copy() -> TempDir {
         fs::write(path, text).unwrap();
     }
     copy
+}
+
+#[test]
+fn what_holds_of_the_repository_holds_with_a_new_operation() {
+    for (name, method, path, scope) in [
+        ("categories-get", "GET", "/categories/{category}", None),
+        ("products-restore", "POST", "/products/{product_id}/restore", Some(Scope::ProductsWrite)),
+        ("wishes-clear", "DELETE", "/wishes", Some(Scope::Account)),
+    ] {
+        let copy = copy();
+        let operation = new::Operation { name, method, path, scope };
+
+        let written = new::run(copy.path(), &operation).unwrap();
+
+        for file in ["Cargo.toml", "openapi.yaml", "src/main.rs"] {
+            assert!(written.contains(&format!("functions/{name}/{file}")), "{written:?}");
+        }
+        assert_eq!(tidy::findings(copy.path()).unwrap(), [""; 0], "{name}");
+        let event = fs::read_to_string(copy.path().join("local/events").join(name).with_extension("json"));
+        let event: Value = serde_json::from_str(&event.unwrap()).unwrap();
+        assert_eq!((&event["resource"], &event["httpMethod"]), (&Value::from(path), &Value::from(method)));
+        assert_eq!(event["headers"]["Authorization"].is_string(), scope.is_some());
+
+        let again = new::run(copy.path(), &operation).unwrap_err().to_string();
+        assert!(again.contains("there already"), "{again}");
+        let twin = new::Operation { name: "twin-get", ..operation };
+        let twin = new::run(copy.path(), &twin).unwrap_err().to_string();
+        assert!(twin.contains("answers this method and path already"), "{twin}");
+    }
+}
+
+#[test]
+fn a_new_operation_has_a_name_and_a_path() {
+    let files = tidy::read(&local::repository()).unwrap();
+    let refused = |name, path| {
+        let operation = new::Operation { name, method: "GET", path, scope: None };
+        new::files(&files, &operation).unwrap_err().to_string()
+    };
+    for name in ["categories", "Categories-get", "categories_get", "categories-", "-get", "../x-get"] {
+        assert!(refused(name, "/categories").contains("no name for a function"), "{name}");
+    }
+    for path in ["categories", "/a\"b", "/a b", ""] {
+        assert!(refused("categories-get", path).contains("is no path"), "{path}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ use std::{
 use serde_json::Value;
 
 pub use repository::{Files, Repository, Variable, read};
+pub use text::pascal;
 
 /// Why the repository can't be judged at all.
 #[derive(Debug, thiserror::Error)]
