@@ -616,9 +616,9 @@ fn copy() -> TempDir {
 #[test]
 fn what_holds_of_the_repository_holds_with_a_new_operation() {
     for (name, method, path, scope) in [
-        ("categories-get", "GET", "/categories/{category}", None),
-        ("products-restore", "POST", "/products/{product_id}/restore", Some(Scope::ProductsWrite)),
-        ("wishes-clear", "DELETE", "/wishes", Some(Scope::Account)),
+        ("samples-get", "GET", "/samples/{sample}", None),
+        ("products-sample", "POST", "/products/{product_id}/sample", Some(Scope::ProductsWrite)),
+        ("samples-delete", "DELETE", "/samples", Some(Scope::Account)),
     ] {
         let copy = copy();
         let operation = new::Operation { name, method, path, scope };
@@ -636,7 +636,7 @@ fn what_holds_of_the_repository_holds_with_a_new_operation() {
 
         let again = new::run(copy.path(), &operation).unwrap_err().to_string();
         assert!(again.contains("there already"), "{again}");
-        let twin = new::Operation { name: "twin-get", ..operation };
+        let twin = new::Operation { name: "twins-get", ..operation };
         let twin = new::run(copy.path(), &twin).unwrap_err().to_string();
         assert!(twin.contains("answers this method and path already"), "{twin}");
     }

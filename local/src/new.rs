@@ -390,7 +390,7 @@ impl<'n> New<'n> {
         let is_function = |block: &&Block| block.text.contains("Type: AWS::Serverless::Function");
         let functions = || blocks.iter().filter(is_function);
         let last = functions().rfind(|block| begins_with_word(block.id, &first_word));
-        let last = last.or_else(|| functions().last());
+        let last = last.or_else(|| functions().next_back());
         let last = last.ok_or(NewError::Place("template.yaml", "function"))?;
         let own_alarm = blocks.iter().find(|block| block.id == format!("{}Alarm", last.id));
         let end = own_alarm.map_or(last.end, |alarm| alarm.end.max(last.end));
