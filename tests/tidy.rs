@@ -50,7 +50,9 @@ fn what_is_generated_is_fresh() {
         .finds("openapi.json is stale: run `cargo shop tidy`", "openapi.json", "List products", "List goods")
         .finds("openapi.json is stale", "functions/products-list/openapi.yaml", "List products", "List goods")
         .finds("CargoLambda.toml is stale", "CargoLambda.toml", "products-get", "products-got")
-        .finds("CargoLambda.toml is stale", "template.yaml", "Method: PATCH", "Method: PUT");
+        .finds("CargoLambda.toml is stale", "template.yaml", "Method: PATCH", "Method: PUT")
+        .finds("docs/configuration.md is stale", "docs/configuration.md", "| `unknown` |", "| `none` |")
+        .finds("docs/configuration.md is stale", "template.yaml", "BUILD_ID: !Ref", "BUILT: !Ref");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What must be true of the repository as a whole, where no compiler looks.
 //!
-//! [`write()`] renews the files that are made from others: `openapi.json` and the routes in `CargoLambda.toml`.
+//! [`write()`] renews the files that are made from others: `openapi.json`, the routes in `CargoLambda.toml` and the table
+//! of variables in `docs/configuration.md`.
 //! [`rules`] hold template, contracts, packages and sources against each other; each finding is a sentence that names
 //! the place and what to do.
 
 pub mod breaking;
+mod configuration;
 mod generated;
 mod metrics;
 mod repository;

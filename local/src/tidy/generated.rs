@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde_yaml_ng::{Mapping, Value};
 
 use super::{
-    TidyError,
+    TidyError, configuration,
     repository::{Repository, entries, texts},
 };
 
@@ -37,7 +37,8 @@ impl File<'_> {
     }
 }
 
-/// `openapi.json`, for a second version `openapi-v2.json`, and the routes in `CargoLambda.toml`.
+/// `openapi.json`, for a second version `openapi-v2.json`; the routes in `CargoLambda.toml`; the table of variables in
+/// `docs/configuration.md`.
 pub(super) fn files(repository: &Repository) -> Result<Vec<File<'_>>, TidyError> {
     let name = |version: &str| match version {
         "v1" => "openapi.json".to_owned(),
@@ -45,6 +46,7 @@ pub(super) fn files(repository: &Repository) -> Result<Vec<File<'_>>, TidyError>
     };
     let mut files = written_documents(repository, name)?;
     files.push(file(repository, "CargoLambda.toml".to_owned(), watch_routes(repository)));
+    files.push(file(repository, configuration::PATH.to_owned(), configuration::write(repository)));
     Ok(files)
 }
 
