@@ -503,22 +503,9 @@ fn every_event_is_documented() {
 }
 
 #[test]
-fn modules_use_only_those_above_them() {
-    let (money, time, auth) =
-        ("shared/src/domain/money.rs", "shared/src/domain/time.rs", "shared/src/auth/token.rs");
+fn one_module_knows_each_service_and_the_domain_is_pure() {
+    let (time, auth) = ("shared/src/domain/time.rs", "shared/src/auth/token.rs");
     holds(rules::layers)
-        .finds(
-            "uses crate::store, which stands below domain",
-            money,
-            "use std::fmt;",
-            "use crate::store::Store;",
-        )
-        .finds(
-            "uses crate::http, which stands below auth",
-            auth,
-            "use super::{Access,",
-            "use crate::{http::Answer, x::{Access,",
-        )
         .finds("has now(), which does not belong in domain", time, "self.0.as_second()", "Self::now()")
         .finds(
             "has aws_sdk_dynamodb, which does not belong in auth",
@@ -532,6 +519,50 @@ fn modules_use_only_those_above_them() {
             "use aws_sdk_secretsmanager::",
             "use aws_sdk_sesv2::",
         );
+}
+
+#[test]
+fn modules_use_only_what_stands_above_them() {
+    let rule = holds(rules::order);
+    let files = |changed: &str, text: &str| {
+        let files = [
+            (
+                "x/src/lib.rs",
+                "pub enum Above {}\nmod a;\nmod b;\npub use b::{Two, one::One};\npub enum Below {}",
+            ),
+            ("x/src/a.rs", ""),
+            ("x/src/b/mod.rs", "mod one;\nuse crate::a;\npub struct Two;"),
+            ("x/src/b/one.rs", "use crate::{Above, a::A as B};\npub struct One;"),
+        ];
+        let mut files: Files =
+            files.map(|(path, text)| (path.to_owned(), text.to_owned())).into_iter().collect();
+        files.insert(changed.to_owned(), text.to_owned());
+        files
+    };
+    let found = |files| (rule.rule)(&Repository::new(files).unwrap());
+    assert_eq!(
+        found(files("x/src/a.rs", "use super::Above; #[cfg(test)] mod tests { use crate::b; }")),
+        [""; 0]
+    );
+    for (text, expected) in [
+        ("use crate::b::Two;", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("use super::{Above, b as c};", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("use crate::One;", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        (
+            "fn f() { super::Below::new() }",
+            "x/src/a.rs uses crate::Below, which stands below a in x/src/lib.rs",
+        ),
+        ("fn f() -> crate::Two { g!(x) }", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("fn f() { g!(x, crate::b::Two) }", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+    ] {
+        assert_eq!(found(files("x/src/a.rs", text)), [expected], "{text}");
+    }
+    assert_eq!(
+        found(files("x/src/b/one.rs", "use super::Two;")),
+        ["x/src/b/one.rs uses crate::b::Two, which stands below one in x/src/b/mod.rs"]
+    );
+    assert_eq!(found(files("x/src/b/one.rs", "fn f() { crate::Below }")).len(), 1);
+    assert!(found(files("x/src/a.rs", "fn fn"))[0].starts_with("x/src/a.rs is no valid Rust"));
 }
 
 #[test]

@@ -58,8 +58,9 @@ pub mod torture;
 
 pub mod blocklist;
 pub mod deploy;
-pub mod new;
 pub mod tidy;
+
+pub mod new;
 
 /// The root of the repository that this was built from.
 pub fn repository() -> PathBuf {

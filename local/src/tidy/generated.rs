@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde_yaml_ng::{Mapping, Value};
 
 use super::{
-    TidyError, configuration,
+    configuration,
+    error::TidyError,
     repository::{Repository, entries, texts},
 };
 
@@ -74,6 +75,14 @@ fn file(repository: &Repository, name: String, wanted: String) -> File<'_> {
 pub(super) fn documents(repository: &Repository) -> BTreeMap<String, Value> {
     let stages = repository.template.stages().into_iter();
     stages.map(|stage| (stage.to_owned(), document(repository, stage))).collect()
+}
+
+/// The same as JSON.
+pub(super) fn documents_as_json(
+    repository: &Repository,
+) -> Result<BTreeMap<String, serde_json::Value>, TidyError> {
+    let documents = documents(repository).into_iter();
+    documents.map(|(version, document)| Ok((version, serde_json::to_value(document)?))).collect()
 }
 
 /// The contracts of a version's operations, with what they share, as one OpenAPI document.

@@ -8,7 +8,7 @@ use std::{
 
 use serde_yaml_ng::Value;
 
-use super::TidyError;
+use super::error::TidyError;
 use crate::template::parse;
 
 /// The texts of a repository's sources and documents, by their path from its root.

@@ -25,31 +25,6 @@ pub fn names_after<'t>(text: &'t str, prefix: &str) -> BTreeSet<&'t str> {
     text.split(prefix).skip(1).map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// The modules of the crate that a source names: `crate::a`, or `crate::{a::B, c::{D, E}}`.
-pub fn modules_used(code: &str) -> BTreeSet<&str> {
-    let mut modules = names_after(code, "crate::");
-    for group in code.split("crate::{").skip(1) {
-        let mut depth = 1;
-        let mut start = true;
-        for (at, character) in group.char_indices() {
-            match character {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ if start && depth == 1 && !character.is_whitespace() => {
-                    modules.insert(name(&group[at..]));
-                    start = false;
-                }
-                _ => {}
-            }
-            start |= character == ',';
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-    modules
-}
-
 /// `products-get` as `ProductsGet`, `products:write` as `ProductsWrite`.
 pub fn pascal(name: &str) -> String {
     let words = name.split(|c: char| !c.is_ascii_alphanumeric());
