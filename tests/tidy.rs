@@ -5,8 +5,12 @@
 
 use std::fs;
 
-use local::tidy::{self, Files, Repository, rules};
+use local::{
+    new,
+    tidy::{self, Files, Repository, rules},
+};
 use serde_json::Value;
+use shared::auth::Scope;
 use tempfile::TempDir;
 
 /// A rule, and the repository in which it holds.
@@ -46,7 +50,9 @@ fn what_is_generated_is_fresh() {
         .finds("openapi.json is stale: run `cargo shop tidy`", "openapi.json", "List products", "List goods")
         .finds("openapi.json is stale", "functions/products-list/openapi.yaml", "List products", "List goods")
         .finds("CargoLambda.toml is stale", "CargoLambda.toml", "products-get", "products-got")
-        .finds("CargoLambda.toml is stale", "template.yaml", "Method: PATCH", "Method: PUT");
+        .finds("CargoLambda.toml is stale", "template.yaml", "Method: PATCH", "Method: PUT")
+        .finds("docs/configuration.md is stale", "docs/configuration.md", "| `unknown` |", "| `none` |")
+        .finds("docs/configuration.md is stale", "template.yaml", "BUILD_ID: !Ref", "BUILT: !Ref");
 }
 
 #[test]
@@ -85,19 +91,11 @@ fn functions_depend_on_the_domain_crate_alone() {
 }
 
 #[test]
-fn functions_have_the_variables_that_they_ask_for() {
+fn variables_are_set_once_and_known_on_this_machine() {
     let template = "template.yaml";
     holds(rules::variables)
-        .finds("HealthGet lacks BUILD_ID", template, "BUILD_ID:", "BUILD:")
-        .finds("HealthGet has BUILD,", template, "BUILD_ID:", "BUILD:")
-        .finds("lacks KEYS_TABLE", template, "KEYS_TABLE:", "KEY_TABLE:")
-        .finds("lacks ALLOWED_ORIGIN", template, "ALLOWED_ORIGIN:", "ORIGIN:")
-        .finds("Globals has ORIGIN, which no", template, "ALLOWED_ORIGIN:", "ORIGIN:")
-        .finds("HealthGet has PUBLIC_URL,", template, "BUILD_ID:", "PUBLIC_URL:")
-        .finds("UsersVerifyEmail lacks ADMIN_EMAIL", template, "ADMIN_EMAIL:", "ADMIN:")
-        .finds("MailSend lacks MAIL_FROM", template, "MAIL_FROM:", "MAIL:")
-        .finds("HealthGet lacks RETIREMENTS", template, "RETIREMENTS:", "RETIREMENT:")
-        .finds("Globals has RETIREMENT,", template, "RETIREMENTS:", "RETIREMENT:")
+        .finds("HealthGet has PUBLIC_URL, which Globals", template, "BUILD_ID:", "PUBLIC_URL:")
+        .finds("local/env must set BUILT,", template, "BUILD_ID: ", "BUILT: ")
         .finds("local/env must set KEYS_TABLE", "local/env", "KEYS_TABLE", "KEYS");
 }
 
@@ -505,22 +503,9 @@ fn every_event_is_documented() {
 }
 
 #[test]
-fn modules_use_only_those_above_them() {
-    let (money, time, auth) =
-        ("shared/src/domain/money.rs", "shared/src/domain/time.rs", "shared/src/auth/token.rs");
+fn one_module_knows_each_service_and_the_domain_is_pure() {
+    let (time, auth) = ("shared/src/domain/time.rs", "shared/src/auth/token.rs");
     holds(rules::layers)
-        .finds(
-            "uses crate::store, which stands below domain",
-            money,
-            "use std::fmt;",
-            "use crate::store::Store;",
-        )
-        .finds(
-            "uses crate::http, which stands below auth",
-            auth,
-            "use super::{Access,",
-            "use crate::{http::Answer, x::{Access,",
-        )
         .finds("has now(), which does not belong in domain", time, "self.0.as_second()", "Self::now()")
         .finds(
             "has aws_sdk_dynamodb, which does not belong in auth",
@@ -534,6 +519,50 @@ fn modules_use_only_those_above_them() {
             "use aws_sdk_secretsmanager::",
             "use aws_sdk_sesv2::",
         );
+}
+
+#[test]
+fn modules_use_only_what_stands_above_them() {
+    let rule = holds(rules::order);
+    let files = |changed: &str, text: &str| {
+        let files = [
+            (
+                "x/src/lib.rs",
+                "pub enum Above {}\nmod a;\nmod b;\npub use b::{Two, one::One};\npub enum Below {}",
+            ),
+            ("x/src/a.rs", ""),
+            ("x/src/b/mod.rs", "mod one;\nuse crate::a;\npub struct Two;"),
+            ("x/src/b/one.rs", "use crate::{Above, a::A as B};\npub struct One;"),
+        ];
+        let mut files: Files =
+            files.map(|(path, text)| (path.to_owned(), text.to_owned())).into_iter().collect();
+        files.insert(changed.to_owned(), text.to_owned());
+        files
+    };
+    let found = |files| (rule.rule)(&Repository::new(files).unwrap());
+    assert_eq!(
+        found(files("x/src/a.rs", "use super::Above; #[cfg(test)] mod tests { use crate::b; }")),
+        [""; 0]
+    );
+    for (text, expected) in [
+        ("use crate::b::Two;", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("use super::{Above, b as c};", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("use crate::One;", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        (
+            "fn f() { super::Below::new() }",
+            "x/src/a.rs uses crate::Below, which stands below a in x/src/lib.rs",
+        ),
+        ("fn f() -> crate::Two { g!(x) }", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("fn f() { g!(x, crate::b::Two) }", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+    ] {
+        assert_eq!(found(files("x/src/a.rs", text)), [expected], "{text}");
+    }
+    assert_eq!(
+        found(files("x/src/b/one.rs", "use super::Two;")),
+        ["x/src/b/one.rs uses crate::b::Two, which stands below one in x/src/b/mod.rs"]
+    );
+    assert_eq!(found(files("x/src/b/one.rs", "fn f() { crate::Below }")).len(), 1);
+    assert!(found(files("x/src/a.rs", "fn fn"))[0].starts_with("x/src/a.rs is no valid Rust"));
 }
 
 #[test]
@@ -618,11 +647,58 @@ fn copy() -> TempDir {
 }
 
 #[test]
-fn a_broken_contract_is_named() {
-    let contract = "functions/products-get/openapi.yaml";
-    let files = Files::from([(contract.to_owned(), "a: [".to_owned())]);
+fn what_holds_of_the_repository_holds_with_a_new_operation() {
+    for (name, method, path, scope) in [
+        ("samples-get", "GET", "/samples/{sample}", None),
+        ("products-sample", "POST", "/products/{product_id}/sample", Some(Scope::ProductsWrite)),
+        ("samples-delete", "DELETE", "/samples", Some(Scope::Account)),
+    ] {
+        let copy = copy();
+        let operation = new::Operation { name, method, path, scope };
 
-    let error = Repository::new(files).err().unwrap().to_string();
+        let written = new::run(copy.path(), &operation).unwrap();
 
-    assert!(error.starts_with(&format!("{contract} is no valid YAML")), "{error}");
+        for file in ["Cargo.toml", "openapi.yaml", "src/main.rs"] {
+            assert!(written.contains(&format!("functions/{name}/{file}")), "{written:?}");
+        }
+        assert_eq!(tidy::findings(copy.path()).unwrap(), [""; 0], "{name}");
+        let event = fs::read_to_string(copy.path().join("local/events").join(name).with_extension("json"));
+        let event: Value = serde_json::from_str(&event.unwrap()).unwrap();
+        assert_eq!((&event["resource"], &event["httpMethod"]), (&Value::from(path), &Value::from(method)));
+        assert_eq!(event["headers"]["Authorization"].is_string(), scope.is_some());
+
+        let again = new::run(copy.path(), &operation).unwrap_err().to_string();
+        assert!(again.contains("there already"), "{again}");
+        let twin = new::Operation { name: "twins-get", ..operation };
+        let twin = new::run(copy.path(), &twin).unwrap_err().to_string();
+        assert!(twin.contains("answers this method and path already"), "{twin}");
+    }
+}
+
+#[test]
+fn a_new_operation_has_a_name_and_a_path() {
+    let files = tidy::read(&local::repository()).unwrap();
+    let refused = |name, path| {
+        let operation = new::Operation { name, method: "GET", path, scope: None };
+        new::files(&files, &operation).unwrap_err().to_string()
+    };
+    for name in ["categories", "Categories-get", "categories_get", "categories-", "-get", "../x-get"] {
+        assert!(refused(name, "/categories").contains("no name for a function"), "{name}");
+    }
+    for path in ["categories", "/a\"b", "/a b", ""] {
+        assert!(refused("categories-get", path).contains("is no path"), "{path}");
+    }
+}
+
+#[test]
+fn a_broken_contract_or_manifest_is_named() {
+    for (path, kind) in
+        [("functions/products-get/openapi.yaml", "YAML"), ("functions/products-get/Cargo.toml", "TOML")]
+    {
+        let files = Files::from([(path.to_owned(), "a: [".to_owned())]);
+
+        let error = Repository::new(files).err().unwrap().to_string();
+
+        assert!(error.starts_with(&format!("{path} is no valid {kind}")), "{error}");
+    }
 }

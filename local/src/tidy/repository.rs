@@ -8,7 +8,7 @@ use std::{
 
 use serde_yaml_ng::Value;
 
-use super::TidyError;
+use super::error::TidyError;
 use crate::template::parse;
 
 /// The texts of a repository's sources and documents, by their path from its root.
@@ -62,20 +62,50 @@ pub struct Repository {
     pub(super) files: Files,
 }
 
+/// An environment variable of a function, as template.yaml sets it.
+pub struct Variable<'r> {
+    /// Its name.
+    pub name: &'r str,
+    /// The text that it is set to: of `!Ref X`, that is `X`.
+    pub value: &'r str,
+    /// The parameter of that name; null where the value is something else, such as a table.
+    pub(super) parameter: &'r Value,
+    /// Whether Globals set it, for all functions.
+    pub is_global: bool,
+}
+
+impl<'r> Variable<'r> {
+    fn read(
+        template: &'r Template,
+        properties: &'r Value,
+        is_global: bool,
+    ) -> impl Iterator<Item = Variable<'r>> {
+        entries(&properties["Environment"]["Variables"]).map(move |(name, value)| {
+            let value = value.as_str().unwrap_or_default();
+            Variable { name, value, parameter: &template.0["Parameters"][value], is_global }
+        })
+    }
+
+    /// Whether it is empty unless the deployment says otherwise. Functions treat an empty variable as a missing one.
+    pub fn is_optional(&self) -> bool {
+        self.parameter["Default"] == ""
+    }
+}
+
 /// A folder below functions/.
 #[derive(Default)]
 pub(super) struct Folder {
-    pub manifest: String,
+    pub manifest: toml::Table,
     pub main: String,
     /// Its operations, by file: openapi.yaml, and openapi-….yaml for each further route.
     pub contracts: BTreeMap<String, Value>,
 }
 
 impl Repository {
-    /// Reads what is YAML among the files.
+    /// Reads the contracts, the manifests and the template among the files.
     ///
     /// # Errors
-    /// Where some of it is no valid YAML.
+    /// Where one of them is no valid YAML or TOML.
     pub fn new(files: Files) -> Result<Self, TidyError> {
         let yaml = |path: &str| {
             let text = files.get(path).map_or("", String::as_str);
@@ -89,7 +119,10 @@ impl Repository {
             };
             let folder = folders.entry(name.to_owned()).or_default();
             match file {
-                "Cargo.toml" => folder.manifest.clone_from(text),
+                "Cargo.toml" => {
+                    folder.manifest =
+                        toml::from_str(text).map_err(|cause| TidyError::Toml(path.clone(), cause))?;
+                }
                 "src/main.rs" => folder.main.clone_from(text),
                 _ if file.starts_with("openapi") => {
                     folder.contracts.insert(file.to_owned(), yaml(path)?);
@@ -119,6 +152,19 @@ impl Repository {
         functions
             .map(|function| {
                 (function.name().to_owned(), function.statements().into_iter().flat_map(rights).collect())
+            })
+            .collect()
+    }
+
+    /// The environment variables that template.yaml sets for each function, its own and those of Globals, by its name.
+    pub fn environment(&self) -> BTreeMap<String, Vec<Variable<'_>>> {
+        let template = &self.template;
+        let functions = template.functions().into_iter();
+        functions
+            .map(|function| {
+                let globals = Variable::read(template, template.globals(), true);
+                let own = Variable::read(template, function.properties, false);
+                (function.name().to_owned(), globals.chain(own).collect())
             })
             .collect()
     }

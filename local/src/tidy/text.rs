@@ -25,40 +25,6 @@ pub fn names_after<'t>(text: &'t str, prefix: &str) -> BTreeSet<&'t str> {
     text.split(prefix).skip(1).map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// Whether the code calls a function by its name alone.
-pub fn calls(code: &str, function: &str) -> bool {
-    code.match_indices(&format!("{function}(")).any(|(at, _)| {
-        let before = &code[..at];
-        let alone = |c: char| !c.is_ascii_alphanumeric() && !"_.:".contains(c);
-        before.ends_with(alone) && !before.ends_with("fn ")
-    })
-}
-
-/// The modules of the crate that a source names: `crate::a`, or `crate::{a::B, c::{D, E}}`.
-pub fn modules_used(code: &str) -> BTreeSet<&str> {
-    let mut modules = names_after(code, "crate::");
-    for group in code.split("crate::{").skip(1) {
-        let mut depth = 1;
-        let mut start = true;
-        for (at, character) in group.char_indices() {
-            match character {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ if start && depth == 1 && !character.is_whitespace() => {
-                    modules.insert(name(&group[at..]));
-                    start = false;
-                }
-                _ => {}
-            }
-            start |= character == ',';
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-    modules
-}
-
 /// `products-get` as `ProductsGet`, `products:write` as `ProductsWrite`.
 pub fn pascal(name: &str) -> String {
     let words = name.split(|c: char| !c.is_ascii_alphanumeric());
@@ -66,16 +32,6 @@ pub fn pascal(name: &str) -> String {
         .flat_map(|word| {
             word.chars().enumerate().map(|(at, c)| if at == 0 { c.to_ascii_uppercase() } else { c })
         })
-        .collect()
-}
-
-/// The entries below a heading of a TOML file, as far as one line holds each: key and value.
-pub fn toml<'t>(text: &'t str, heading: &str) -> Vec<(&'t str, &'t str)> {
-    let lines = text.lines().skip_while(|line| line.trim() != heading).skip(1);
-    let lines = lines.take_while(|line| !line.starts_with('['));
-    lines
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.trim(), value.trim().trim_matches('"')))
         .collect()
 }
 

@@ -43,7 +43,7 @@ pub(super) struct CommonHeaders {
 
 impl CommonHeaders {
     pub fn from_env() -> Result<Self, ConfigError> {
-        let origin = config::optional("ALLOWED_ORIGIN").unwrap_or_else(|| "*".to_owned());
+        let origin = config::required("ALLOWED_ORIGIN")?;
         Ok(Self { origin, retirements: Retirements::from_env()? })
     }
 }
