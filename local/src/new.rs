@@ -5,6 +5,7 @@ use std::{fs, io, path::Path};
 
 use serde_yaml_ng::Value;
 use shared::auth::Scope;
+use strum::VariantNames;
 
 use crate::{
     template,
@@ -61,8 +62,7 @@ pub enum NewError {
 /// # Errors
 /// The names that there are.
 pub fn scope(name: &str) -> Result<Scope, String> {
-    let found = Scope::ALL.into_iter().find(|scope| scope.as_str() == name);
-    found.ok_or_else(|| format!("take one of {}", Scope::ALL.map(Scope::as_str).join(", ")))
+    name.parse().map_err(|_| format!("take one of {}", Scope::VARIANTS.join(", ")))
 }
 
 /// Adds an operation to the repository at `root`, and names the files that are new or have changed.
@@ -119,7 +119,6 @@ test = false
 
 [dependencies]
 shared.workspace = true
-tokio.workspace = true
 
 [lints]
 workspace = true
@@ -127,43 +126,37 @@ workspace = true
 
 const PUBLIC: &str = r#"//! `<METHOD> <path>`: answers 204.
 
-use std::process::ExitCode;
+use shared::prelude::*;
 
-use shared::{
-    error::Error,
-    http::{self, Answer, Request},
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |_| Ok(()), handle).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn handle((): &(), _request: Request) -> Result<Answer, Error> {
-    Ok(Answer::no_content())
+async fn open(_: Store) -> Result<(), ConfigError> {
+    Ok(())
+}
+
+async fn handle((): &(), _request: Request) -> Result<Response, Error> {
+    Ok(Response::no_content())
 }
 "#;
 
 const GUARDED: &str = r#"//! `<METHOD> <path>`: answers 204.
 
-use std::process::ExitCode;
+use shared::prelude::*;
 
-use shared::{
-    auth::Scope,
-    error::Error,
-    http::{self, Answer, Request},
-    store::keys::Keys,
-};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    http::serve(env!("CARGO_PKG_NAME"), async |store| store.keys().await, handle).await
+fn main() -> ExitCode {
+    http::serve(env!("CARGO_PKG_NAME"), open, handle)
 }
 
-async fn handle(keys: &Keys, request: Request) -> Result<Answer, Error> {
+async fn open(store: Store) -> Result<Keys, ConfigError> {
+    store.keys().await
+}
+
+async fn handle(keys: &Keys, request: Request) -> Result<Response, Error> {
     request.<kind>(keys, Scope::<Scope>).await?;
 
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 "#;
 
@@ -289,7 +282,7 @@ impl<'n> New<'n> {
         let words: Vec<&str> = name.split('-').collect();
         let (last, first) = words.split_last().unwrap_or((name, &[]));
         let is_customers = matches!(scope, Some(Scope::OrdersOwn | Scope::ProfileRead | Scope::Account));
-        let scope_name = scope.map(Scope::as_str).unwrap_or_default();
+        let scope_name = scope.map_or("", |scope| scope.into_str());
         let places = [
             ("<name>", (*name).to_owned()),
             ("<Name>", tidy::pascal(name)),
@@ -315,7 +308,7 @@ impl<'n> New<'n> {
     }
 
     fn contract(&self) -> String {
-        let scope = self.operation.scope.map(Scope::as_str);
+        let scope = self.operation.scope.map(|scope| scope.into_str());
         let parameters = self.parameters.iter().map(|parameter| match &parameter.shared {
             Some(name) => format!("  - $ref: \"#/components/parameters/{name}\"\n"),
             None => PARAMETER
@@ -410,7 +403,7 @@ impl<'n> New<'n> {
 
     /// A test of the operation, in the module of its resource.
     fn test(&self, files: &mut Files) -> Result<(), NewError> {
-        let caller = self.operation.scope.map(|scope| format!(".scoped(\"{}\")", scope.as_str()));
+        let caller = self.operation.scope.map(|scope| format!(".scoped(\"{}\")", scope.into_str()));
         let test = self.fill(TEST).replace("<caller>", caller.as_deref().unwrap_or(""));
         let resource = self.operation.name.split('-').next().unwrap_or_default();
         let path = format!("tests/api/{resource}.rs");
