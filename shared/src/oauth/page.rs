@@ -57,7 +57,7 @@ impl Authorization {
                     button type="submit" name="decision" value="deny" formnovalidate { "Cancel" }
                 }
                 small {
-                    "It can neither pay nor change your account. You go on to " (consent.redirect_uri.source()) "."
+                    "This app can't pay for orders or change your account. After you sign in, you will be sent to " (consent.redirect_uri.source()) "."
                 }
             }
         };
@@ -68,7 +68,7 @@ impl Authorization {
 /// A page that says what went wrong.
 pub fn error(title: &str, detail: &str) -> Html {
     let body =
-        html! { main { h1 { (title) } p .alert role="alert" { (detail) } p { "Go back, and try again." } } };
+        html! { main { h1 { (title) } p .alert role="alert" { (detail) } p { "Go back and try again." } } };
     page(title, body, "'none'")
 }
 
@@ -95,7 +95,7 @@ fn page(title: &str, body: Markup, form_action: &str) -> Html {
 /// What a scope means to the person who grants it.
 fn in_words(scope: Scope) -> &'static str {
     match scope {
-        Scope::OrdersOwn => "see your orders, and place orders in your name, which you pay yourself",
+        Scope::OrdersOwn => "see your orders, and place orders for you (you pay for them yourself)",
         Scope::ProfileRead => "see your name, e-mail address, phone number and addresses",
         other => other.into_str(),
     }
