@@ -17,8 +17,9 @@ impl RedirectUri {
     /// # Errors
     /// [`Violation::TooLong`], [`Violation::Format`].
     pub fn parse(text: &str) -> Result<Self, Violation> {
-        const FORM: Violation =
-            Violation::Format("an https URL, http on this machine, or an app's own scheme; no fragment");
+        const FORM: Violation = Violation::Format(
+            "an https URL, an http URL of a loopback address, or a private-use URI scheme, without a fragment",
+        );
         let text = validation::line(text, 1, 500)?;
         let url = Url::parse(&text).map_err(|_| FORM)?;
         let scheme = match url.scheme() {

@@ -72,5 +72,9 @@ fn boolean(text: &str) -> Result<bool, Violation> {
 
 fn search_words(text: &str) -> Result<Vec<String>, Violation> {
     let words = product::words(&validation::line(text, 1, 100)?);
-    if words.is_empty() { Err(Violation::Format("words of letters or digits")) } else { Ok(words) }
+    if words.is_empty() {
+        Err(Violation::Format("one or more words of letters or digits"))
+    } else {
+        Ok(words)
+    }
 }

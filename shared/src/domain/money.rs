@@ -72,5 +72,5 @@ impl fmt::Display for Money {
 /// Accepts a currency with minor units, which excludes gold and the code for testing.
 fn currency(code: &str) -> Result<Currency, Violation> {
     let currency = Currency::from_code(code).filter(|currency| currency.exponent().is_some());
-    currency.ok_or(Violation::UnknownValue(&["the currency codes of ISO 4217"]))
+    currency.ok_or(Violation::UnknownValue(&["the ISO 4217 currency codes"]))
 }

@@ -203,7 +203,7 @@ impl Sku {
         if text.chars().all(fits) {
             Ok(Self(text))
         } else {
-            Err(Violation::Format("letters, digits, '.', '_', '-'"))
+            Err(Violation::Format("made of letters, digits, '.', '_' and '-'"))
         }
     }
 
@@ -226,7 +226,7 @@ impl Category {
         if text.chars().all(fits) {
             Ok(Self(text))
         } else {
-            Err(Violation::Format("lower-case letters, digits, '-'"))
+            Err(Violation::Format("made of lower-case letters, digits and '-'"))
         }
     }
 

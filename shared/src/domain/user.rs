@@ -242,7 +242,7 @@ impl Country {
         if known {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Violation::Format("a country of ISO 3166-1, as in DE"))
+            Err(Violation::Format("an ISO 3166-1 alpha-2 country code, such as DE"))
         }
     }
 }

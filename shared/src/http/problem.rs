@@ -100,7 +100,11 @@ pub(super) fn response(error: &Error, format: ErrorFormat, request_id: &str) -> 
         ErrorFormat::Problem => problem(error, status, request_id),
         ErrorFormat::OAuth => oauth_problem(error, status),
         ErrorFormat::Page => {
-            let title = if status.is_server_error() { "We are sorry" } else { "This does not work" };
+            let title = if status.is_server_error() {
+                "Something went wrong"
+            } else {
+                "Something is wrong with this request"
+            };
             Response::html_with(status, oauth::error_page(title, &error.to_string()))
         }
     };

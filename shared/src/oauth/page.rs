@@ -56,7 +56,7 @@ impl Authorization {
                     button type="submit" name="decision" value="deny" formnovalidate { "Cancel" }
                 }
                 small {
-                    "It can neither pay nor change your account. You go on to " (consent.redirect_uri.source()) "."
+                    "This app can't pay for orders or change your account. After you sign in, you will be sent to " (consent.redirect_uri.source()) "."
                 }
             }
         };
@@ -67,7 +67,7 @@ impl Authorization {
 /// Renders an error page.
 pub fn error(title: &str, detail: &str) -> Html {
     let body =
-        html! { main { h1 { (title) } p .alert role="alert" { (detail) } p { "Go back, and try again." } } };
+        html! { main { h1 { (title) } p .alert role="alert" { (detail) } p { "Go back and try again." } } };
     page(title, body, "'none'")
 }
 
@@ -94,7 +94,7 @@ fn page(title: &str, body: Markup, form_action: &str) -> Html {
 /// Describes a scope to the user who grants it.
 fn in_words(scope: Scope) -> &'static str {
     match scope {
-        Scope::OrdersOwn => "see your orders, and place orders in your name, which you pay yourself",
+        Scope::OrdersOwn => "see your orders, and place orders for you (you pay for them yourself)",
         Scope::ProfileRead => "see your name, e-mail address, phone number and addresses",
         other => other.into_str(),
     }
