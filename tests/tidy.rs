@@ -1,5 +1,5 @@
-//! What must be true of the repository as a whole: a test a rule of `local::tidy`. Each first looks for what breaks its
-//! rule (the findings say what to do), then breaks it on purpose, to see that it would be found.
+//! Tests of the repository as a whole, one for each rule of `local::tidy`. Each test first applies its rule to the
+//! repository (the findings say what to do), then breaks the rule on purpose to see that it finds the fault.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -562,6 +562,51 @@ fn modules_use_only_what_stands_above_them() {
     );
     assert_eq!(found(files("x/src/b/one.rs", "fn f() { crate::Below }")).len(), 1);
     assert!(found(files("x/src/a.rs", "fn fn"))[0].starts_with("x/src/a.rs is no valid Rust"));
+}
+
+#[test]
+fn doc_comments_begin_with_a_verb_or_a_noun() {
+    let rule = holds(rules::doc_comments);
+    for (text, is_found) in [
+        ("//! What it is\n", true),
+        ("/// Returns\n/// what\n", false),
+        ("    /// Whether it is\n    fn f();", true),
+        ("/// Returns\n\n/// How\n", true),
+        ("// What for\n/// Whatever\n", false),
+    ] {
+        let files = Files::from([("x/src/lib.rs".to_owned(), text.to_owned())]);
+        let findings = (rule.rule)(&Repository::new(files).unwrap());
+        assert_eq!(findings.len(), usize::from(is_found), "{text:?}: {findings:?}");
+    }
+}
+
+#[test]
+fn links_and_paths_in_documents_lead_somewhere() {
+    let rule = holds(rules::links);
+    let findings = |text: &str| {
+        let documents =
+            [("docs/a.md", text), ("docs/b.md", "# One `two`, three\n"), ("shared/src/x/y.rs", "")];
+        let documents = documents.map(|(path, text)| (path.to_owned(), text.to_owned()));
+        (rule.rule)(&Repository::new(Files::from(documents)).unwrap())
+    };
+    for sound in [
+        "# Here\n[b](b.md), [b](b.md#one-two-three), [up](../docs/b.md), [here](#here), [web](https://shop.test/b.md)",
+        "`shared/src/x/y.rs`, `shared/src/x/`, `x/y.rs`, `y.rs`, `shared/src/NAME/y.rs`, `local/.data`, `a/b`, `b.md#c`",
+        "<a name=\"there\"></a>[there](#there), `/openapi.json`, `docs/api/v2.json`",
+        "```\n`shared/src/z.rs`\n```\n\n    `shared/src/z.rs`\n",
+    ] {
+        assert_eq!(findings(sound), [""; 0], "{sound}");
+    }
+    for (text, expected) in [
+        ("[b](c.md)", "docs/a.md links to c.md: there is no docs/c.md"),
+        ("[b](b.md#two)", "docs/a.md links to b.md#two: there is no such heading"),
+        ("[b](#two)", "docs/a.md links to #two: there is no such heading"),
+        ("`shared/src/z.rs`", "docs/a.md names shared/src/z.rs, which is not in the repository"),
+        ("| `shared/z/` |\n| --- |\n| b |", "docs/a.md names shared/z/, which is not in the repository"),
+        ("`z.rs`", "docs/a.md names z.rs, which is not in the repository"),
+    ] {
+        assert_eq!(findings(text), [expected]);
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A new operation: its function, which answers 204 until somebody writes it, and all that belongs to it elsewhere in the
-//! repository. CONTRIBUTING.md tells how to go on from there.
+//! Adds an operation to the repository: a function that answers 204, its contract, route, event, row in the access matrix
+//! and test. CONTRIBUTING.md describes the next steps.
 
 use std::{fs, io, path::Path};
 
@@ -474,7 +474,7 @@ fn blocks(template: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// Whether an id begins with a word: `UsersGet` with `Users`, but not with `User`.
+/// Tells if an id begins with a word: `UsersGet` with `Users`, but not with `User`.
 fn begins_with_word(id: &str, word: &str) -> bool {
     id.strip_prefix(word).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
 }

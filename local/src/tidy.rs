@@ -1,4 +1,4 @@
-//! What must be true of the repository as a whole, where no compiler looks.
+//! Checks of the repository as a whole, beyond those of the compiler.
 //!
 //! [`write()`] renews the files that are made from others: `openapi.json`, the routes in `CargoLambda.toml` and the table
 //! of variables in `docs/configuration.md`.
@@ -13,6 +13,7 @@ mod repository;
 pub mod breaking;
 mod configuration;
 mod modules;
+mod prose;
 
 mod generated;
 

@@ -50,7 +50,7 @@ fn meaning(template: &Template, variable: &Variable) -> String {
     text.replace('|', "\\|").replace('<', "\\<")
 }
 
-/// What a variable is set to: a parameter or a resource.
+/// The kind of value that a variable is set to.
 fn kind(template: &Template, variable: &Variable) -> &'static str {
     match template.resource(variable.value)["Type"].as_str() {
         Some("AWS::DynamoDB::Table") => "table",

@@ -51,7 +51,7 @@ pub(super) fn files(repository: &Repository) -> Result<Vec<File<'_>>, TidyError>
     Ok(files)
 }
 
-/// What a release keeps: `docs/api/v1.json`, and so for each version.
+/// The documents that a release writes: `docs/api/v1.json`, and so on for each version.
 pub(super) fn released(repository: &Repository) -> Result<Vec<File<'_>>, TidyError> {
     written_documents(repository, |version| format!("docs/api/{version}.json"))
 }

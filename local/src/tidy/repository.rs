@@ -29,7 +29,7 @@ pub fn read(root: &Path) -> Result<Files, TidyError> {
     Ok(files)
 }
 
-/// What begins with a dot, and what is no text, is data and no source.
+/// Collects texts. Names that begin with a dot, and files that are no text, are data and not sources.
 fn collect(root: &Path, path: PathBuf, files: &mut Files) -> Result<(), TidyError> {
     let dotted = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     if dotted {
@@ -50,7 +50,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TidyError> {
     entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable)).collect()
 }
 
-/// What the rules look at.
+/// The repository as the rules see it.
 pub struct Repository {
     /// template.yaml.
     pub(super) template: Template,
@@ -70,7 +70,7 @@ pub struct Variable<'r> {
     pub value: &'r str,
     /// The parameter of that name; null where the value is something else, such as a table.
     pub(super) parameter: &'r Value,
-    /// Whether Globals set it, for all functions.
+    /// True if Globals set it, for all functions.
     pub is_global: bool,
 }
 
@@ -86,7 +86,7 @@ impl<'r> Variable<'r> {
         })
     }
 
-    /// Whether it is empty unless the deployment says otherwise. Functions treat an empty variable as a missing one.
+    /// Tells if it is empty unless a deployment sets it. Functions treat an empty variable as a missing one.
     pub fn is_optional(&self) -> bool {
         self.parameter["Default"] == ""
     }
@@ -135,12 +135,12 @@ impl Repository {
         Ok(Self { template, common, folders, files })
     }
 
-    /// What an operation promises, if that is written down.
+    /// The contract of a route, if there is one.
     pub(super) fn contract(&self, function: &Function, route: &Route) -> Option<&Value> {
         self.folders.get(function.name())?.contracts.get(&route.contract)
     }
 
-    /// What each function may do: an action, and what to (`ProductsTable`, `ProductsTable/index/*`), by its name.
+    /// The rights of each function, by its name: an action and a resource (`ProductsTable`, `ProductsTable/index/*`).
     pub fn rights(&self) -> BTreeMap<String, BTreeSet<(String, String)>> {
         let rights = |statement: &Value| {
             let resource = statement["Resource"].as_str().unwrap_or_default();
@@ -200,7 +200,7 @@ impl Template {
         resources.map(|(id, resource)| (id, &resource["Properties"]))
     }
 
-    /// What a function has if it says nothing else.
+    /// The properties that all functions inherit.
     pub fn globals(&self) -> &Value {
         &self.0["Globals"]["Function"]
     }
@@ -231,7 +231,7 @@ pub(super) struct Function<'t> {
     template: &'t Template,
 }
 
-/// Where a function answers HTTP requests.
+/// A method and path that a function answers.
 pub(super) struct Route<'t> {
     /// Its name in the contract: the function's, and after it that of the event where that is not `Http`.
     pub operation: String,
@@ -251,7 +251,7 @@ impl<'t> Function<'t> {
         code.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Where it answers: nowhere, or once; or more often, where one page has two methods, one document two addresses.
+    /// Its routes: none or one for most functions, two where a page has two methods or a document two addresses.
     pub fn routes(&self) -> Vec<Route<'t>> {
         let events = entries(&self.properties["Events"]).filter(|(_, event)| event["Type"] == "Api");
         let route = |(event, properties): (&str, &'t Value)| {

@@ -12,7 +12,7 @@ use shared::domain::order::TimelineEventType;
 use strum::VariantArray;
 
 use super::{
-    breaking, generated, modules,
+    breaking, generated, modules, prose,
     repository::{Function, Repository, Route, elements, entries, texts},
     text::{anchor, between, code, headings, names_after, pascal, table_rows},
 };
@@ -23,7 +23,7 @@ pub use super::metrics::metrics;
 pub type Rule = fn(&Repository) -> Vec<String>;
 
 /// All of them.
-pub const ALL: [Rule; 21] = [
+pub const ALL: [Rule; 23] = [
     generated_files,
     packages,
     dependencies,
@@ -44,10 +44,12 @@ pub const ALL: [Rule; 21] = [
     events,
     layers,
     order,
+    doc_comments,
+    links,
     unfinished,
 ];
 
-/// What is generated is fresh.
+/// Generated files are up to date.
 pub fn generated_files(repository: &Repository) -> Vec<String> {
     match generated::files(repository) {
         Ok(files) => {
@@ -158,7 +160,7 @@ fn module(path: &str) -> &str {
     super::text::name(path.trim_start_matches("shared/src/"))
 }
 
-/// What a function has rights on only if one of its variables names it.
+/// Types of resources that a function may have rights on only if one of its variables names the resource.
 const GUARDED: [&str; 3] = ["AWS::DynamoDB::Table", "AWS::Events::EventBus", "AWS::SecretsManager::Secret"];
 
 /// A function may do what its code does, on the tables, secrets and event buses that it knows, and nothing else.
@@ -213,7 +215,7 @@ pub fn rights(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// What is too much about a statement: wildcards, but for the indexes or streams of one table.
+/// Finds wildcards in a statement, except for the indexes or streams of one table.
 fn excess(id: &str, statement: &Value) -> Vec<String> {
     let actions: Vec<&str> = texts(&statement["Action"]).collect();
     let resource = statement["Resource"].as_str().unwrap_or("*");
@@ -233,7 +235,7 @@ fn resource_of(name: &str) -> &str {
     super::text::name(name.trim_start_matches("${"))
 }
 
-/// What a secret holds at first whose keys the shop makes itself.
+/// The first value of a secret whose keys the shop makes itself.
 const NO_KEYS_YET: &str = r#"{"keys":[]}"#;
 
 /// Something calls each function, may do so, and is not held up by what the function can't do.
@@ -271,7 +273,7 @@ pub fn triggers(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// What keeps one bad record from holding up all others of a stream.
+/// Settings that keep one bad record from holding up all others of a stream.
 fn stream(id: &str, event: &Value) -> Vec<String> {
     let needs = |holds: bool, what: &str| {
         (
@@ -355,7 +357,7 @@ pub fn operation(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// What brings the old version of a function back: alarms, and for each of its routes one on what its callers see.
+/// Alarms that roll back a bad deployment: for each route of a function, one on its errors and latency.
 fn roll_back(repository: &Repository, function: &Function) -> Vec<String> {
     let id = function.id;
     let named = elements(&function.properties["DeploymentPreference"]["Alarms"]);
@@ -492,7 +494,7 @@ pub fn resources(repository: &Repository) -> Vec<String> {
     )])
 }
 
-/// How many resources SAM makes of one, as samtranslator 1.115 does (compared: 383 both).
+/// The number of resources into which SAM expands one; samtranslator 1.115 gives the same total (383).
 fn made_of(resource: &Value) -> usize {
     let properties = &resource["Properties"];
     match resource["Type"].as_str() {
@@ -556,7 +558,7 @@ pub fn contracts_are_complete(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// What an operation's contract leaves out.
+/// Gaps in an operation's contract.
 fn gaps(document: &Value, operation: &Value) -> Vec<String> {
     let mut gaps = Vec::new();
     for name in ["summary", "description", "tags"].into_iter().filter(|name| operation[name].is_null()) {
@@ -607,7 +609,7 @@ fn gaps(document: &Value, operation: &Value) -> Vec<String> {
     gaps
 }
 
-/// What a reference is about, or the value itself.
+/// Follows a reference; returns any other value as it is.
 fn follow<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     let Some(reference) = value["$ref"].as_str() else { return value };
     reference.split('/').skip(1).fold(document, |place, name| &place[name])
@@ -705,7 +707,7 @@ pub fn references(repository: &Repository) -> Vec<String> {
     dangling.chain(unused).collect()
 }
 
-/// What was released holds: each document in docs/api against the contracts of its version.
+/// Released versions stay compatible: compares each document in docs/api with the contracts of its version.
 pub fn released(repository: &Repository) -> Vec<String> {
     let documents = match generated::documents_as_json(repository) {
         Ok(documents) => documents,
@@ -894,6 +896,16 @@ pub fn order(repository: &Repository) -> Vec<String> {
         }
     }
     findings
+}
+
+/// Doc comments begin with a verb or a noun.
+pub fn doc_comments(repository: &Repository) -> Vec<String> {
+    prose::doc_comments(repository)
+}
+
+/// Links and paths in documents lead to files, folders and headings of the repository.
+pub fn links(repository: &Repository) -> Vec<String> {
+    prose::links(repository)
 }
 
 /// Nothing is left for later.

@@ -9,7 +9,7 @@ pub fn code(source: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What stands between `before` and `after`, wherever that is.
+/// Every text between `before` and the next `after`.
 pub fn between<'t>(text: &'t str, before: &str, after: &str) -> Vec<&'t str> {
     text.split(before).skip(1).filter_map(|rest| rest.split_once(after)).map(|(inner, _)| inner).collect()
 }
@@ -40,7 +40,7 @@ pub fn headings<'t>(document: &'t str, prefix: &str) -> impl Iterator<Item = &'t
     document.lines().filter_map(move |line| line.strip_prefix(prefix))
 }
 
-/// What a link to a heading ends with, after the `#`.
+/// The anchor of a heading: the part of a link to it after the `#`.
 pub fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()

@@ -1,5 +1,5 @@
-//! What template.yaml lets each function do. The proxy holds every call that any test provokes against it: a right that
-//! is missing shows here, and not in the cloud. One that nothing needs shows in `crate::rights`.
+//! The rights that template.yaml grants each function. The proxy checks every call of every test against them, so a missing
+//! right fails a test and not a deployment. `crate::rights` finds superfluous ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ impl Rights {
         Self { granted: Repository::new(files).unwrap().rights(), needed: Mutex::default() }
     }
 
-    /// What a function lacks for a call, which it is about to make.
+    /// The rights that a function lacks for a call. Remembers all that the call needs.
     pub fn missing(&self, call: &Call) -> Vec<Right> {
         let function = call.function.trim_end_matches(super::TWIN);
         let granted = self.granted.get(function).cloned().unwrap_or_default();
@@ -66,7 +66,7 @@ impl Rights {
     }
 }
 
-/// Whether a right in template.yaml, perhaps with a star at its end, includes another.
+/// Tells if a right in template.yaml, perhaps with a star at its end, includes another.
 fn covers((granted, to): &Right, (action, resource): &Right) -> bool {
     let includes = to.strip_suffix('*').map_or(to == resource, |beginning| resource.starts_with(beginning));
     granted == action && includes
@@ -75,7 +75,7 @@ fn covers((granted, to): &Right, (action, resource): &Right) -> bool {
 /// In whose name mails may be sent, as the template says it: who that is depends on what is deployed.
 const SENDER: &str = "arn:AWS::Partition:ses:AWS::Region:AWS::AccountId:identity/MailIdentity";
 
-/// What a call needs:
+/// The rights that a call needs:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/api-permissions-reference.html>.
 fn needed(Call { service, operation, request, .. }: &Call) -> Vec<(String, String)> {
     let right = |action: &str, resource: String| (format!("dynamodb:{action}"), resource);
