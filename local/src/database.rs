@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use dynoxide::Database;
@@ -63,7 +64,10 @@ impl Dynamo {
     /// # Errors
     /// Where there is no port to listen on.
     pub async fn in_memory() -> Result<Self, DatabaseError> {
-        Self::serve(Database::memory()?).await
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // By a name that a second connection can open, which adds the index.
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self::on_file(Path::new(&format!("file:shop-{number}?mode=memory&cache=shared"))).await
     }
 
     /// Starts one on a file, which is made where there is none.

@@ -11,10 +11,10 @@ use crate::{
     },
 };
 
-/// A request that succeeds for everybody who may make it.
+/// A request that succeeds for every caller who may make it.
 pub struct Row {
     pub request: Request,
-    /// Who must make it, where that is not anybody.
+    /// The user who must send it, or `None` for any.
     pub caller: Option<String>,
 }
 
@@ -24,12 +24,12 @@ impl From<Request> for Row {
     }
 }
 
-/// What the rows are about, made once.
+/// The objects of the requests, made once.
 pub struct Objects {
     pub product: String,
     /// A product with many pieces.
     pub pieces: String,
-    /// Somebody with an account.
+    /// A person with an account.
     pub person: Person,
     pub user: String,
 }
@@ -153,7 +153,7 @@ async fn i24_every_principal_gets_the_documented_verdict_of_every_operation() {
             ("a longer scope", Some(&longer)),
             ("the scope in capitals", Some(&shouted)),
             ("no scope", Some("")),
-            ("nobody", None),
+            ("no token", None),
         ];
         principals.extend(operation.scopes.iter().map(|scope| ("that scope alone", Some(scope.as_str()))));
         for (principal, scopes) in principals {
@@ -191,7 +191,7 @@ async fn i24_the_own_account_is_reached_by_its_owner_alone() {
     let (owner, other) = (shop.somebody().await, shop.somebody().await);
     let before = shop.user(&owner).await;
     let session = shop.session(&other).await;
-    // There is no way to name somebody else's: what names one is the staff's, or unknown.
+    // No request of a customer can name another account.
     let path = format!("/users/{}", before.id());
     for scope in [CUSTOMER, "profile:read", "account", "orders:own"] {
         shop.get(&path).caller(&session.user, scope).send().await.expect_problem(403, "insufficient_scope");
@@ -271,7 +271,7 @@ async fn i24_a_refused_write_has_no_effect() {
     assert_eq!(shop.inventory(product.id()).await["on_hand"], 10);
 }
 
-async fn knock(shop: &Shop, product: &str, token: &str) -> Answer {
+async fn read_inventory(shop: &Shop, product: &str, token: &str) -> Answer {
     shop.get(&format!("/products/{product}/inventory")).bearer(token).send().await
 }
 
@@ -301,27 +301,27 @@ async fn tokens_of_every_published_key_are_accepted() {
     let product = shop.create(&new_product("rotation")).await;
     let user = unique_user();
     let token = |kid: &str| Token::new(ISSUER, kid, &user, STAFF);
-    knock(&shop, product.id(), &token("key-1").sign(shop.signer())).await.expect(200);
-    knock(&shop, product.id(), &token("key-2").sign(&next)).await.expect(200);
+    read_inventory(&shop, product.id(), &token("key-1").sign(shop.signer())).await.expect(200);
+    read_inventory(&shop, product.id(), &token("key-2").sign(&next)).await.expect(200);
     // Each key under its own name alone.
-    knock(&shop, product.id(), &token("key-2").sign(shop.signer()))
+    read_inventory(&shop, product.id(), &token("key-2").sign(shop.signer()))
         .await
         .expect_problem(401, "invalid_token");
-    knock(&shop, product.id(), &token("key-3").sign(&Signer::new("key-3")))
+    read_inventory(&shop, product.id(), &token("key-3").sign(&Signer::new("key-3")))
         .await
         .expect_problem(401, "invalid_token");
 }
 
 #[tokio::test]
-async fn where_the_keys_cannot_be_read_nobody_is_blamed_and_nobody_let_in() {
+async fn unreadable_public_keys_are_503() {
     let only = Some(vec!["inventory-get"]);
     let shop = Shop::start(Options { closed: true, only, ..Options::default() }).await;
     let outage = shop.calls("Query").refuse();
     shop.open("inventory-get", 1).await;
     let token = shop.token(&unique_user(), STAFF).sign(shop.signer());
     let product = "prod_01jd8x2m9q5w3r7t1v6y4z0abc";
-    knock(&shop, product, &token).await.expect_problem(503, "temporarily_unavailable");
+    read_inventory(&shop, product, &token).await.expect_problem(503, "temporarily_unavailable");
     shop.get(&format!("/products/{product}/inventory")).send().await.expect_problem(401, "token_required");
     drop(outage);
-    knock(&shop, product, &token).await.expect_problem(404, "not_found");
+    read_inventory(&shop, product, &token).await.expect_problem(404, "not_found");
 }

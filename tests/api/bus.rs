@@ -1,4 +1,4 @@
-//! The events on the bus: every committed change at least once, known again when it comes again, and nobody's secrets.
+//! The events on the bus: every committed change is published at least once, with a stable id and without personal data.
 
 use std::{collections::BTreeMap, fs};
 
@@ -13,7 +13,7 @@ use crate::shop::{
     proxy::{Service, refusals},
 };
 
-/// Fails where an event is not as docs/events describe it, or tells what is nobody's business.
+/// Fails where an event does not match its schema in docs/events, or holds personal data.
 #[track_caller]
 pub fn assert_published_well(event: &Event) {
     let detail = &event.detail;
@@ -262,7 +262,7 @@ async fn i14_what_is_delivered_again_has_the_ids_that_it_had() {
 }
 
 #[tokio::test]
-async fn i14_whatever_befalls_the_bus_no_event_is_lost() {
+async fn i14_no_error_of_the_bus_loses_an_event() {
     let (shop, order, history) = by_hand().await;
     for fault in
         [Fault::Throttled, Fault::Broken, Fault::EntryThrottled, Fault::EntryFailed, Fault::AnswerLost]

@@ -48,7 +48,7 @@ fn published(shop: &Shop) -> BTreeSet<String> {
 async fn the_first_keys_are_made_at_first_and_are_good_at_once() {
     let shop = Shop::start(Options { without_keys: true, ..Options::default() }).await;
     let person = Person::new();
-    // Until then nobody is blamed, and nobody let in.
+    // Until then a token is neither accepted nor refused.
     shop.log_in(&person).send().await.expect_problem(503, "temporarily_unavailable");
     assert_eq!(shop.get("/.well-known/jwks.json").send().await.expect(200)["keys"], json!([]));
     for secret in [HMAC_SECRET, SIGNING_SECRET] {
@@ -239,19 +239,19 @@ async fn each_step_of_a_rotation_may_come_again() {
 async fn a_new_key_is_picked_up_without_a_restart_and_unknown_ones_do_not_reach_the_store() {
     let shop = Shop::with(&[("inventory-get", 1)]).await;
     let path = "/products/prod_01jd8x2m9q5w3r7t1v6y4z0abc/inventory";
-    let knock = |token: Token, signer: &Signer| shop.get(path).bearer(&token.sign(signer)).send();
+    let request = |token: Token, signer: &Signer| shop.get(path).bearer(&token.sign(signer)).send();
     let user = unique_user();
     let token = |kid: &str| Token::new(ISSUER, kid, &user, "inventory:read");
-    knock(token("key-1"), shop.signer()).await.expect(404);
+    request(token("key-1"), shop.signer()).await.expect(404);
     let watched = shop.calls("Query").by("inventory-get").observe();
     let theirs = Signer::new("theirs");
     for number in 0..200 {
-        knock(token(&format!("unknown-{number}")), &theirs).await.expect_problem(401, "invalid_token");
+        request(token(&format!("unknown-{number}")), &theirs).await.expect_problem(401, "invalid_token");
     }
     assert!(watched.hits() <= 2, "{}", watched.hits());
     let next = Signer::new("key-2");
     shop.publish(&next);
-    let known = async || Some(knock(token("key-2"), &next).await).filter(|answer| answer.status != 401);
+    let known = async || Some(request(token("key-2"), &next).await).filter(|answer| answer.status != 401);
     eventually("the new key to be known", known).await.expect(404);
     assert!(watched.hits() <= 5, "{}", watched.hits());
 }

@@ -21,7 +21,7 @@ async fn shop() -> Shop {
     Shop::start(Options { only, ..Options::default() }).await
 }
 
-/// Writes users who are like somebody, as many as asked for, and gives their ids.
+/// Writes `count` users with the attributes of `like`, and returns their ids.
 fn write_users(shop: &Shop, like: &Value, count: usize) -> Vec<String> {
     let user = |number: usize| {
         let mut user = like.clone();

@@ -1,4 +1,4 @@
-//! The mails: each at least once and, but for an accident, at most once; none that nobody has asked for.
+//! The mails: each is sent at least once and, unless a function is killed, at most once; none is unsolicited.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -99,7 +99,7 @@ async fn nothing_that_is_at_rest_is_a_mailed_token() {
     ];
     let kept = json!(shop.items(USERS)).to_string();
     for token in &tokens {
-        // Not even the part of it that nobody can guess.
+        // Not even the secret part of it.
         assert!(!kept.contains(&token[..40]), "{token} is kept");
     }
     assert!(!kept.contains(&person.password) && !kept.contains(&applicant.password));
@@ -132,7 +132,7 @@ async fn a_mail_outlives_the_function_that_it_was_asked_of() {
     shop.open("users-register", 1).await;
     let people: Vec<Person> = (0..3).map(|_| Person::new()).collect();
     for person in &people {
-        // Nobody sends mails yet, and the answer waits for nobody.
+        // `mail-send` does not run yet; the response does not wait for it.
         shop.register(person).send().await.expect(202);
     }
     shop.kill("users-register").await;
@@ -143,7 +143,7 @@ async fn a_mail_outlives_the_function_that_it_was_asked_of() {
 }
 
 #[tokio::test]
-async fn i18_whatever_befalls_the_post_a_mail_arrives() {
+async fn i18_no_error_of_ses_loses_a_mail() {
     let shop = Shop::start(Options::default()).await;
     for (name, refusal) in refusals() {
         // What SES refuses for good is another matter, and what is unknown comes again, too.
@@ -184,7 +184,7 @@ async fn a_mail_that_ses_refuses_for_good_holds_up_no_other() {
     shop.register(&refused).send().await.expect(202);
     shop.register(&other).send().await.expect(202);
     shop.mail_to(&other.email, 1).await;
-    // It is not tried again; whoever asks anew gets a new one.
+    // It is not sent again; a new request gets a new mail.
     assert_eq!((refusing.hits(), shop.mailbox().sent_to(&refused.email).len()), (1, 0));
     shop.register(&refused).send().await.expect(202);
     shop.mail_to(&refused.email, 1).await;
@@ -201,7 +201,7 @@ async fn who_answers_a_request_sends_no_mail() {
     assert_eq!(senders, BTreeSet::from(["mail-send".to_owned()]));
 }
 
-/// The subjects of the mails that somebody has got, once there are so many.
+/// Waits for that many mails to a person, and returns their subjects.
 async fn subjects(shop: &Shop, person: &Person, count: usize) -> Vec<String> {
     shop.mails_to(&person.email, count).await.into_iter().map(|mail| mail.subject).collect()
 }

@@ -33,20 +33,19 @@ mod bus;
 mod events;
 
 mod access;
-mod refusals;
 mod tokens;
+mod validation;
 
 mod cost;
-mod faults;
+mod coverage;
+mod fault_injection;
 mod gateway;
+mod idempotency;
 mod keys;
 mod limits;
 mod log;
 mod mail;
 mod metrics;
-mod mishaps;
-mod once;
-mod outages;
 mod prices;
 mod races;
 mod rights;

@@ -1,4 +1,4 @@
-//! What the shop tells CloudWatch of its business: each event once, whoever repeats it.
+//! The business metrics: each event is counted once, however often a request is retried.
 
 use std::collections::BTreeMap;
 
@@ -186,7 +186,7 @@ async fn of_twins_one_counts_and_the_others_are_replays() {
 }
 
 #[tokio::test]
-async fn money_is_counted_by_whoever_hears_of_it_first() {
+async fn money_is_counted_once_by_the_function_that_learns_of_it_first() {
     let shop = quiet().await;
     let mug = shop.create_stocked("metrics", 10).await;
     let order = shop.ordered(&[(mug.id(), 1)]).await;
@@ -205,7 +205,7 @@ async fn what_is_found_at_the_provider_is_a_mismatch_of_the_books() {
     let mug = shop.create_stocked("metrics", 10).await;
     let order = shop.ordered(&[(mug.id(), 1)]).await;
     shop.pay(&order, ANSWER_LOST).send().await.expect(202);
-    // One that nobody has tried to charge is called off, which is no news.
+    // An intent that was never confirmed is cancelled, which is not counted.
     let uncharged = shop.ordered(&[(mug.id(), 1)]).await;
     shop.pay(&uncharged, ERROR_500).send().await.expect(202);
     for order in [&order, &uncharged] {
@@ -248,7 +248,7 @@ async fn what_stays_in_doubt_is_told_by_every_run_until_it_is_known() {
     shop.meanwhile(old.id());
     assert_eq!(run(&shop, "payments-reconcile", 1).await, doubts(2));
     drop(silence);
-    // Reserved money waits as well, and nobody is in doubt about it.
+    // An authorization waits as well, and is not in doubt.
     shop.pay_with(&new, &json!({"payment_method": VISA, "capture": "manual"})).send().await.expect(201);
     for order in [&old, &new, &refunding] {
         shop.meanwhile(order.id());

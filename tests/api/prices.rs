@@ -1,6 +1,9 @@
 //! What a million of each operation costs: the units are counted here, and docs/scaling.md has to say the same.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use serde_json::json;
 
@@ -213,6 +216,11 @@ fn table() -> BTreeMap<String, Row> {
         )
     })
     .collect()
+}
+
+/// The functions that docs/scaling.md has prices of.
+pub fn priced() -> BTreeSet<String> {
+    table().into_keys().collect()
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The same purchases at the pretend Stripe and at localstripe, which nobody here wrote: what the shop understands of the
+//! The same purchases at the pretend Stripe and at localstripe, an independent emulator: what the shop understands of the
 //! one, it understands of the other. localstripe knows no idempotency keys, no 3-D Secure by redirect and no webhooks to
 //! functions: those are tested with the pretend one alone.
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{
     bus::assert_published_well,
     shop::{
-        Answer, Options, Person, Request, Shop, USERS, assert_statuses,
+        Answer, Options, Person, Request, Shop, USERS,
         books::timeline,
         buyers::{VISA, mark_of},
         changed, count, new_product,
@@ -68,9 +68,13 @@ async fn i01_books_balance_after_writers_who_add_and_take() {
         start.reached(8).await;
         start.release();
     });
+    // An addition always succeeds; a removal is refused where there are too few pieces at its moment.
+    for (delta, answer) in deltas.iter().zip(&answers) {
+        let too_few = *delta < 0 && answer.status == 409;
+        assert!(answer.status == 201 || too_few, "{delta}: {answer:?}");
+    }
     let moved: i64 =
         deltas.iter().zip(&answers).filter(|(_, answer)| answer.status == 201).map(|(delta, _)| delta).sum();
-    assert_statuses(&answers, &[201, 409]);
     assert_eq!(shop.inventory(product.id()).await["on_hand"], moved);
     shop.assert_books_balance(product.id()).await;
 }
@@ -360,7 +364,7 @@ async fn i13_no_change_of_an_account_is_lost_among_those_who_read_again() {
     assert_eq!(read["role"], "customer");
 }
 
-/// A shop that sells with many instances, and to nobody else.
+/// A shop with that many instances of the functions that sell.
 async fn selling(instances: usize) -> Shop {
     let many = ["orders-create", "orders-pay", "orders-cancel"].map(|function| (function, instances));
     let few = [

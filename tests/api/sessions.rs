@@ -95,7 +95,7 @@ async fn every_role_gets_its_scopes() {
 #[tokio::test]
 async fn a_log_in_answers_alike_whatever_is_wrong() {
     let shop = Shop::shared().await;
-    let (person, disabled, pending, nobody) =
+    let (person, disabled, pending, unknown) =
         (shop.somebody().await, shop.somebody().await, Person::new(), Person::new());
     shop.register(&pending).send().await.expect(202);
     let path = format!("/users/{}", shop.user(&disabled).await.id());
@@ -104,7 +104,7 @@ async fn a_log_in_answers_alike_whatever_is_wrong() {
     let wrong = Person { password: Person::new().password, ..person };
     let disabled_and_wrong = Person { password: Person::new().password, ..disabled.clone() };
     let mut answers = Vec::new();
-    for one in [&wrong, &disabled, &disabled_and_wrong, &pending, &nobody] {
+    for one in [&wrong, &disabled, &disabled_and_wrong, &pending, &unknown] {
         let answer = shop.log_in(&Person { address: unique_address(), ..one.clone() }).send().await;
         let answer = answer.expect_problem(401, "invalid_credentials");
         let mut body = answer.json.clone();

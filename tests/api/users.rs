@@ -68,7 +68,8 @@ async fn an_account_is_opened_with_a_mailed_token_and_the_password() {
 async fn an_e_mail_with_an_account_is_asked_for_another_as_any_is_and_its_owner_is_told() {
     let shop = Shop::shared().await;
     let (owner, stranger) = (shop.somebody().await, Person::new());
-    let thief = Person { email: owner.email.clone(), ..Person::new() };
+    let name = "CANARY Mallory".to_owned();
+    let thief = Person { email: owner.email.clone(), name, ..Person::new() };
     let (one, other) = (shop.register(&thief).send().await, shop.register(&stranger).send().await);
     let seen = |answer: &Answer| {
         let headers = answer.headers.iter().filter(|(name, _)| !differs_each_time(name));
@@ -81,8 +82,8 @@ async fn an_e_mail_with_an_account_is_asked_for_another_as_any_is_and_its_owner_
     let first = shop.mail_to(&stranger.email, 1).await;
     assert_ne!(told.subject, first.subject);
     assert!(!all_of(&told).contains("token="), "{told:?}");
-    // Nothing of what the thief has said has come to anything, not even in the mail.
-    assert!(!all_of(&told).contains(&thief.name) || thief.name == owner.name);
+    // Nothing that the thief sent has an effect or appears in the mail.
+    assert!(!all_of(&told).contains(&thief.name), "{told:?}");
     shop.log_in(&Person { password: thief.password.clone(), ..owner.clone() }).send().await.expect(401);
     shop.log_in(&owner).send().await.expect(200);
     assert_eq!(shop.user(&owner).await["name"], owner.name);
@@ -248,8 +249,7 @@ async fn a_new_password_does_not_open_a_disabled_account() {
     let disable = shop.patch(&path).scoped("users:write").if_match("*").json(&json!({"status": "disabled"}));
     disable.send().await.expect(200);
     let renewed = Person::new().password;
-    let reset = shop.reset_password(&person, &token, &renewed).send().await;
-    assert!([204, 410].contains(&reset.status), "{reset:?}");
+    shop.reset_password(&person, &token, &renewed).send().await.expect(204);
     shop.log_in_with(&person, &renewed).send().await.expect_problem(401, "invalid_credentials");
     assert_eq!(shop.user(&person).await["status"], "disabled");
 }
@@ -550,6 +550,6 @@ async fn a_token_of_somebody_who_is_gone_or_of_a_program_reaches_no_profile() {
     assert_eq!(erase.status, 401, "{erase:?}");
     let program = shop.token("cli_01jd8x2m9q5w3r7t1v6y4z0abc", "profile:read account").sign(shop.signer());
     let refused = shop.get("/users/me").bearer(&program).send().await;
-    assert!([401, 403].contains(&refused.status), "{refused:?}");
+    refused.expect(403);
     assert!(shop.items(USERS).iter().all(|item| !item["pk"]["S"].as_str().unwrap().contains(&gone)));
 }

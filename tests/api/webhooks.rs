@@ -79,14 +79,10 @@ async fn a_webhook_that_cannot_be_read_is_400_and_one_that_is_not_signed_is_not_
     for body in
         ["", "{", "null", "[]", "5", "{}", r#"{"type": 5}"#, r#"{"type": "payment_intent.succeeded"}"#]
     {
-        let answer = shop.signed_webhook(body).send().await.expect_any(&[204, 400]);
-        if answer.status == 400 {
-            answer.expect_problem(400, "malformed_json");
-        }
+        shop.signed_webhook(body).send().await.expect_problem(400, "malformed_json");
         let unsigned = shop.post("/payments/webhooks/stripe").body("application/json", body).send().await;
         unsigned.expect_problem(401, "invalid_signature");
     }
-    shop.signed_webhook("{").send().await.expect_problem(400, "malformed_json");
     let bytes = shop.post("/payments/webhooks/stripe").body("application/json", vec![0xff; 40]);
     bytes
         .through_rest()
@@ -111,14 +107,14 @@ async fn what_a_webhook_does_not_concern_is_taken_and_forgotten() {
     }
     // A payment that is not of this shop's making.
     let foreign = json!({"id": "pi_of_another_shop", "object": "payment_intent", "metadata": {}});
-    shop.webhook(SUCCEEDED, &foreign).send().await.expect_any(&[204, 404]);
+    shop.webhook(SUCCEEDED, &foreign).send().await.expect_problem(404, "not_found");
     // One of an order that there is not.
     let order = "ord_01jd8x2m9q5w3r7t1v6y4z0abc01jd8x2m9q5w3r7t1v6y4z0abc";
     let unknown = shop.provider_intent_for(order).await;
     shop.webhook(SUCCEEDED, &unknown).send().await.expect_problem(404, "not_found");
     // One that another program has made at the same account.
     let foreign = shop.provider_intent_for("PLANTED").await;
-    shop.webhook(SUCCEEDED, &foreign).send().await.expect_any(&[204, 404]);
+    shop.webhook(SUCCEEDED, &foreign).send().await.expect(204);
 }
 
 #[tokio::test]
@@ -141,7 +137,7 @@ async fn i08_what_a_webhook_says_is_asked_of_stripe_before_it_is_believed() {
     let dear = shop.ordered(&[(mug.id(), 5)]).await;
     let mut intent = shop.provider_intent(&shop.intent(cheap.id(), 0));
     intent["metadata"]["order_id"] = json!(dear.id());
-    shop.webhook(SUCCEEDED, &intent).send().await.expect_any(&[204, 404]);
+    shop.webhook(SUCCEEDED, &intent).send().await.expect(204);
     assert_eq!(shop.order(dear.id()).await["payment_status"], "unpaid");
     shop.assert_books(&[mug.id()]);
 }
@@ -325,7 +321,9 @@ async fn i18_a_webhook_that_cannot_be_worked_off_is_to_come_again() {
     for (name, refusal) in payment_refusals() {
         let fault = shop.calls("GET /v1/payment_intents/{id}").about(&intent).answer(refusal);
         let answer = shop.webhook_of(SUCCEEDED, order.id(), 0).send().await;
-        assert!(fault.hits() > 0 && [500, 503].contains(&answer.status), "{name}: {answer:?}");
+        let ours = ["a key that is none", "a key that may not", "a parameter that is unknown"];
+        let expected = if ours.contains(&name) { 500 } else { 503 };
+        assert!(fault.hits() > 0 && answer.status == expected, "{name}: {answer:?}");
     }
     assert_eq!(shop.order(order.id()).await["payment_status"], "processing");
     shop.webhook_of(SUCCEEDED, order.id(), 0).send().await.expect(204);
@@ -350,8 +348,7 @@ async fn i11_money_that_arrives_for_an_order_that_is_over_goes_back() {
     let order = shop.place(&unique_user(), &[(mug.id(), 1)]).send().await.expect(201);
     let payment = shop.pay(&order, AUTHENTICATION).send().await.expect(202);
     shop.authenticate(payment["next_action"]["url"].as_str().unwrap(), true).await;
-    let cancelled = shop.cancel(&order).send().await;
-    assert!([200, 202].contains(&cancelled.status), "{cancelled:?}");
+    shop.cancel(&order).send().await.expect(200);
     let read = shop.settle(order.id()).await;
     assert_eq!((&read["status"], &read["payment_status"]), (&json!("cancelled"), &json!("refunded")));
     let webhook: Vec<Value> = shop.provider_intents(order.id());

@@ -1,3 +1,5 @@
+//! Injects faults into the operations on the catalogue and its inventory, and into the reads of orders.
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -5,13 +7,15 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::shop::{
-    Options, PRODUCTS, Request, Shop, changed, new_product,
+    CUSTOMER, Options, PRODUCTS, Request, Shop,
+    buyers::mark_of,
+    changed, new_product,
     proxy::{Refusal, items_of, refusals},
-    unique,
+    unique, unique_user,
 };
 
-/// The operations over HTTP.
-const OPERATIONS: [&str; 9] = [
+/// The operations that these tests inject faults into.
+pub const OPERATIONS: [&str; 11] = [
     "health-get",
     "products-get",
     "products-list",
@@ -21,9 +25,11 @@ const OPERATIONS: [&str; 9] = [
     "inventory-get",
     "inventory-adjust",
     "inventory-movements",
+    "orders-get",
+    "orders-list",
 ];
 
-/// A request for that operation that succeeds, about a product of its own, and the text by which its calls are known.
+/// A request of the operation that succeeds, on a product of its own, and a text that only its calls contain.
 async fn request_for(shop: &Shop, operation: &str) -> (Request, String) {
     let product = shop.create_stocked("fault", 10).await;
     let id = product.id().to_owned();
@@ -45,11 +51,22 @@ async fn request_for(shop: &Shop, operation: &str) -> (Request, String) {
         "inventory-get" => (shop.get(&format!("{path}/inventory")).staff(), id),
         "inventory-adjust" => (shop.adjust(&id, -1), id),
         "inventory-movements" => (shop.get(&format!("{path}/inventory/movements")).staff(), id),
+        "orders-get" => {
+            let order = shop.ordered(&[(&id, 1)]).await;
+            let customer = order["customer_id"].as_str().unwrap();
+            (shop.get(&format!("/orders/{}", order.id())).caller(customer, CUSTOMER), mark_of(&order))
+        }
+        // The list of a customer; `unavailable` has that of the staff.
+        "orders-list" => {
+            let customer = unique_user();
+            shop.place(&customer, &[(&id, 1)]).send().await.expect(201);
+            (shop.get("/orders").caller(&customer, CUSTOMER), customer)
+        }
         unknown => panic!("{unknown} needs a request"),
     }
 }
 
-/// The calls that each operation makes of DynamoDB, in order, found by watching it.
+/// The calls that each operation makes of DynamoDB, in order.
 async fn call_sites(shop: &Shop) -> Vec<(&'static str, Vec<&'static str>)> {
     let mut sites = Vec::new();
     for function in OPERATIONS {
@@ -78,7 +95,7 @@ async fn i18_every_error_of_the_store_at_every_call_site_gets_its_documented_sta
                 let fault = shop.calls(call).by(function).about(about).answer(refusal.clone());
                 let answer = request.send().await;
                 assert!(fault.hits() > 0);
-                // What may pass is 503, what is our own fault 500; the client's it is never.
+                // A temporary error is 503, a mistake of the shop 500. Neither is the client's.
                 let ours = [
                     "no such table",
                     "access denied",
@@ -107,7 +124,7 @@ async fn i18_a_store_that_cuts_off_or_loses_answers_is_503_and_a_retry_succeeds(
             let refused = fault().refuse();
             request.clone().send().await.expect_problem(503, "temporarily_unavailable");
             drop(refused);
-            // One lost answer is nobody's business.
+            // The SDK retries after one lost response.
             let lost = fault().times(1).lose_answer();
             let answer = request.send().await;
             assert!(answer.status < 300, "{function} {call}: {answer:?}");
@@ -118,7 +135,7 @@ async fn i18_a_store_that_cuts_off_or_loses_answers_is_503_and_a_retry_succeeds(
             let lost = shop.calls(call).by(function).about(&about).lose_answer();
             request.clone().send().await.expect_problem(503, "temporarily_unavailable");
             drop(lost);
-            // Done all the same: who has no key and names the version that was, hears that it has gone by.
+            // The write was committed: a retry without an idempotency key has a stale ETag.
             let done =
                 call == "TransactWriteItems" && ["products-update", "products-archive"].contains(&function);
             let answer = request.send().await;
@@ -133,8 +150,8 @@ async fn i18_a_store_that_cuts_off_or_loses_answers_is_503_and_a_retry_succeeds(
 }
 
 #[tokio::test]
-async fn i18_an_item_that_cannot_be_read_is_500_and_stays_in_the_house() {
-    // A shop of its own: the stream would bring the broken item to all others, again and again.
+async fn i18_an_unreadable_item_is_500_without_details() {
+    // A shop of its own, because the stream would deliver the broken item again and again.
     let shop = Shop::start(Options { without_streams: true, ..Options::default() }).await;
     let product = shop.create(&new_product("broken")).await;
     let (id, key) = (product.id(), format!("PRODUCT#{}", product.id()));
@@ -173,14 +190,17 @@ async fn i18_a_store_that_never_answers_is_503_before_the_gateway_gives_up() {
 #[tokio::test]
 async fn i18_functions_that_start_while_the_store_is_down_recover_by_themselves() {
     let shop = Shop::start(Options { closed: true, ..Options::default() }).await;
-    shop.open("products-create", 1).await;
+    let seeding = ["products-create", "orders-create"];
+    for function in seeding {
+        shop.open(function, 1).await;
+    }
     let mut requests = Vec::new();
     for operation in OPERATIONS {
         requests.push((operation, request_for(&shop, operation).await.0));
     }
     let outage = shop.any_call().refuse();
     for function in crate::shop::process::functions() {
-        if function != "products-create" {
+        if !seeding.contains(&&*function) {
             shop.open(&function, 1).await;
         }
     }
@@ -195,7 +215,7 @@ async fn i18_functions_that_start_while_the_store_is_down_recover_by_themselves(
     }
 }
 
-/// A code for each item of the transaction, counted through as digits.
+/// The cancellation reasons of mix number `number`: one for each item, like the digits of a number.
 fn mix(number: usize, codes: &[&'static str], items: usize) -> Vec<&'static str> {
     (0..items)
         .map(|item| codes[number / codes.len().pow(u32::try_from(item).unwrap()) % codes.len()])
@@ -212,8 +232,8 @@ const CODES: [&str; 7] = [
     "ValidationError",
 ];
 
-/// Sends each request with its transaction cancelled for these reasons, and judges the answer by what was promised.
-async fn judge(
+/// Cancels the request's transaction for these reasons, and checks the status and the code of the response.
+async fn check_cancelled(
     shop: &Shop,
     about: &str,
     request: &Request,
@@ -238,7 +258,7 @@ async fn judge(
 }
 
 #[tokio::test]
-async fn i21_no_mix_of_reasons_blames_the_caller_of_an_adjustment() {
+async fn i21_no_mix_of_cancellation_reasons_in_an_adjustment_blames_the_client() {
     let shop = Shop::with(&[
         ("products-create", 1),
         ("inventory-adjust", 4),
@@ -256,10 +276,10 @@ async fn i21_no_mix_of_reasons_blames_the_caller_of_an_adjustment() {
         for number in (0..CODES.len().pow(u32::try_from(items).unwrap())).filter(|number| number % 4 == lane)
         {
             let reasons = mix(number, &CODES, items);
-            // Without the failed item that a real cancellation shows, a failed condition on the stock means that
-            // there is none, and one on the movement or the record can't be told from a fault of ours.
+            // These cancellations lack the item that failed its condition. On the stock that means that there is no
+            // such product; on the movement or the idempotency record it is an internal error.
             let refused = [(404, "not_found"), (500, "internal_error"), (422, "idempotency_key_reused")];
-            judge(&shop, product.id(), &shop.adjust(product.id(), -1), &reasons, &refused).await;
+            check_cancelled(&shop, product.id(), &shop.adjust(product.id(), -1), &reasons, &refused).await;
         }
         assert_eq!(shop.inventory(product.id()).await["on_hand"], 6);
         shop.assert_books_balance(product.id()).await;
@@ -268,7 +288,7 @@ async fn i21_no_mix_of_reasons_blames_the_caller_of_an_adjustment() {
 }
 
 #[tokio::test]
-async fn i21_no_mix_of_reasons_blames_the_caller_of_an_update_or_a_removal() {
+async fn i21_no_mix_of_cancellation_reasons_in_an_update_or_a_removal_blames_the_client() {
     let shop = Shop::with(&[
         ("products-create", 1),
         ("products-update", 2),
@@ -284,24 +304,24 @@ async fn i21_no_mix_of_reasons_blames_the_caller_of_an_update_or_a_removal() {
         for number in 0..CODES.len().pow(2) {
             let reasons = mix(number, &CODES, 2);
             let refused = [(412, "stale_version"), (404, "not_found")];
-            judge(&shop, product.id(), &request, &reasons, &refused).await;
+            check_cancelled(&shop, product.id(), &request, &reasons, &refused).await;
         }
     };
-    // One after the other: both are known by the product's id.
+    // One after the other, because the calls of both contain the product's id.
     lane(update).await;
     lane(archive).await;
     assert_eq!(shop.product(product.id()).await.json, product.json);
 }
 
 #[tokio::test]
-async fn i21_no_mix_of_reasons_blames_the_caller_of_a_create() {
+async fn i21_no_mix_of_cancellation_reasons_in_a_create_blames_the_client() {
     let shop = Shop::with(&[("products-create", 4), ("products-list", 1)]).await;
     let probe = new_product("mix");
     let watched = shop.calls("TransactWriteItems").about(probe["sku"].as_str().unwrap()).observe();
     shop.create(&probe).await;
     let items = items_of(&watched.observed()[0].request);
     drop(watched);
-    // Every pair of reasons at every pair of items, nothing at the others.
+    // Every pair of reasons at every pair of items.
     let mut mixes = Vec::new();
     for (first, second) in (0..items).flat_map(|first| (0..first).map(move |second| (first, second))) {
         for number in 0..CODES.len().pow(2) {
@@ -318,7 +338,7 @@ async fn i21_no_mix_of_reasons_blames_the_caller_of_a_create() {
             let new = changed(new_product("mix"), json!({"category": probe["category"]}));
             let request = shop.post("/products").staff().key(&unique("key")).json(&new);
             let refused = [(409, "sku_taken"), (500, "internal_error"), (422, "idempotency_key_reused")];
-            judge(&shop, new["sku"].as_str().unwrap(), &request, reasons, &refused).await;
+            check_cancelled(&shop, new["sku"].as_str().unwrap(), &request, reasons, &refused).await;
         }
     };
     join_all((0..4).map(lane)).await;
@@ -327,7 +347,7 @@ async fn i21_no_mix_of_reasons_blames_the_caller_of_a_create() {
 }
 
 #[tokio::test]
-async fn i21_throttling_is_never_called_out_of_stock() {
+async fn i21_throttling_is_never_reported_as_out_of_stock() {
     let shop = Shop::shared().await;
     let product = shop.create_stocked("throttled", 1).await;
     for code in &CODES[2..5] {
@@ -342,17 +362,17 @@ async fn i21_throttling_is_never_called_out_of_stock() {
     }
 }
 
-/// What a kill hits: a function, a request of it, and how to see whether it had its effect.
+/// A function to kill, and the request that it works on.
 struct Victim {
     function: &'static str,
     request: Request,
     about: String,
-    /// What the retry answers where the effect was there already.
+    /// The status of a retry after the commit.
     again: u16,
 }
 
 async fn victims(shop: &Shop) -> Vec<Victim> {
-    // Without a key: who asks again with the version that was read hears that it has gone by.
+    // Updates have no idempotency key: a retry after the commit has a stale ETag.
     let writes = [
         ("products-create", 201),
         ("inventory-adjust", 201),
@@ -367,7 +387,7 @@ async fn victims(shop: &Shop) -> Vec<Victim> {
     victims
 }
 
-/// Kills every instance of the function while its write is on the way: not committed yet, or not answered yet.
+/// Kills every instance of the function during its write: before the commit, or before the response.
 async fn kill_at_its_write(shop: &Shop, victim: &Victim, committed: bool) {
     let writes = shop.calls("TransactWriteItems").by(victim.function).about(&victim.about);
     let held = if committed { writes.hold_answer() } else { writes.hold() };
@@ -379,7 +399,7 @@ async fn kill_at_its_write(shop: &Shop, victim: &Victim, committed: bool) {
 }
 
 #[tokio::test]
-async fn i17_a_write_cut_down_before_its_commit_has_not_happened_and_can_be_asked_again() {
+async fn i17_a_kill_before_the_commit_leaves_no_effect_and_a_retry_succeeds() {
     let shop = Shop::start(Options { without_streams: true, ..Options::default() }).await;
     for victim in victims(&shop).await {
         let before = shop.items(PRODUCTS);
@@ -392,7 +412,7 @@ async fn i17_a_write_cut_down_before_its_commit_has_not_happened_and_can_be_aske
 }
 
 #[tokio::test]
-async fn i17_a_write_cut_down_after_its_commit_has_happened_once() {
+async fn i17_a_kill_after_the_commit_leaves_one_effect() {
     let shop = Shop::start(Options { without_streams: true, ..Options::default() }).await;
     for victim in victims(&shop).await {
         kill_at_its_write(&shop, &victim, true).await;
@@ -416,7 +436,7 @@ async fn i17_a_write_cut_down_after_its_commit_has_happened_once() {
 }
 
 #[tokio::test]
-async fn i17_a_killed_function_is_missed_by_nobody_else() {
+async fn i17_a_kill_of_idle_instances_loses_nothing() {
     let shop = Shop::with(&[
         ("inventory-adjust", 3),
         ("inventory-get", 1),
@@ -435,7 +455,7 @@ async fn i17_a_killed_function_is_missed_by_nobody_else() {
 }
 
 #[tokio::test]
-async fn what_was_written_survives_a_restart_of_everything() {
+async fn data_survives_a_restart_of_the_shop() {
     let folder = tempfile::tempdir().unwrap();
     let file = Some(folder.path().join("shop.db"));
     let options = Options { file, without_streams: true, ..Options::default() };
