@@ -4,7 +4,7 @@
 //! siblings that are declared above it, and items of its ancestors that stand above its own declaration there. A name that
 //! an ancestor re-exports or imports counts as what it stands for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, slice};
 
 use syn::{Attribute, File, Item, Macro, Meta, Path, UseTree, visit::Visit};
 
@@ -76,7 +76,7 @@ fn read(
                 } else {
                     format!("{folder}/{name}/mod.rs")
                 };
-                read(repository, file, [&*path, std::slice::from_ref(&name)].concat(), modules)?;
+                read(repository, file, [&*path, slice::from_ref(&name)].concat(), modules)?;
                 names.insert(name, (place, Name::Module));
             }
             Item::Use(import) => {
@@ -206,7 +206,7 @@ fn leaves(tree: &UseTree, path: &mut Vec<String>, visit: &mut impl FnMut(String,
         }
         UseTree::Name(tree) => {
             let name = tree.ident.to_string();
-            let whole = [path.as_slice(), std::slice::from_ref(&name)].concat();
+            let whole = [path.as_slice(), slice::from_ref(&name)].concat();
             let own = if name == "self" { path.last().cloned().unwrap_or(name) } else { name };
             visit(own, whole);
         }
