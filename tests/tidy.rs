@@ -1,12 +1,16 @@
-//! What must be true of the repository as a whole: a test a rule of `local::tidy`. Each first looks for what breaks its
-//! rule (the findings say what to do), then breaks it on purpose, to see that it would be found.
+//! Tests of the repository as a whole, one for each rule of `local::tidy`. Each test first applies its rule to the
+//! repository (the findings say what to do), then breaks the rule on purpose to see that it finds the fault.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::fs;
 
-use local::tidy::{self, Files, Repository, rules};
+use local::{
+    new,
+    tidy::{self, Files, Repository, rules},
+};
 use serde_json::Value;
+use shared::auth::Scope;
 use tempfile::TempDir;
 
 /// A rule, and the repository in which it holds.
@@ -46,7 +50,9 @@ fn what_is_generated_is_fresh() {
         .finds("openapi.json is stale: run `cargo shop tidy`", "openapi.json", "List products", "List goods")
         .finds("openapi.json is stale", "functions/products-list/openapi.yaml", "List products", "List goods")
         .finds("CargoLambda.toml is stale", "CargoLambda.toml", "products-get", "products-got")
-        .finds("CargoLambda.toml is stale", "template.yaml", "Api, Method: PATCH", "Api, Method: PUT");
+        .finds("CargoLambda.toml is stale", "template.yaml", "Api, Method: PATCH", "Api, Method: PUT")
+        .finds("docs/configuration.md is stale", "docs/configuration.md", "| `unknown` |", "| `none` |")
+        .finds("docs/configuration.md is stale", "template.yaml", "BUILD_ID: !Ref", "BUILT: !Ref");
 }
 
 #[test]
@@ -80,24 +86,16 @@ fn template_folders_packages_and_contracts_have_the_same_names() {
 fn functions_depend_on_the_domain_crate_alone() {
     let manifest = "functions/products-get/Cargo.toml";
     holds(rules::dependencies)
-        .finds("leave out aws-sdk-dynamodb", manifest, "tokio.", "aws-sdk-dynamodb.")
+        .finds("leave out aws-sdk-dynamodb", manifest, "shared.", "aws-sdk-dynamodb.")
         .finds("leave out [features]", manifest, "[lints]", "[features]");
 }
 
 #[test]
-fn functions_have_the_variables_that_they_ask_for() {
+fn variables_are_set_once_and_known_on_this_machine() {
     let template = "template.yaml";
     holds(rules::variables)
-        .finds("HealthGet lacks BUILD_ID", template, "BUILD_ID:", "BUILD:")
-        .finds("HealthGet has BUILD,", template, "BUILD_ID:", "BUILD:")
-        .finds("lacks KEYS_TABLE", template, "KEYS_TABLE:", "KEY_TABLE:")
-        .finds("lacks ALLOWED_ORIGIN", template, "ALLOWED_ORIGIN:", "ORIGIN:")
-        .finds("Globals has ORIGIN, which no", template, "ALLOWED_ORIGIN:", "ORIGIN:")
-        .finds("HealthGet has PUBLIC_URL,", template, "BUILD_ID:", "PUBLIC_URL:")
-        .finds("UsersVerifyEmail lacks ADMIN_EMAIL", template, "ADMIN_EMAIL:", "ADMIN:")
-        .finds("MailSend lacks MAIL_FROM", template, "MAIL_FROM:", "MAIL:")
-        .finds("HealthGet lacks RETIREMENTS", template, "RETIREMENTS:", "RETIREMENT:")
-        .finds("Globals has RETIREMENT,", template, "RETIREMENTS:", "RETIREMENT:")
+        .finds("HealthGet has PUBLIC_URL, which Globals", template, "BUILD_ID:", "PUBLIC_URL:")
+        .finds("local/env must set BUILT,", template, "BUILD_ID: ", "BUILT: ")
         .finds("local/env must set KEYS_TABLE", "local/env", "KEYS_TABLE", "KEYS");
 }
 
@@ -169,8 +167,8 @@ fn functions_have_limits_logs_and_alarms() {
         .finds(
             "UsersVerifyEmail must have MemorySize",
             "functions/users-verify-email/src/main.rs",
-            "SignIn::new",
-            "new",
+            "accounts.verify(",
+            "accounts.other(",
         )
         .finds("a LogGroup that has RetentionInDays", template, "!Ref Logs", "!Ref Parked")
         .finds("ProductsGet needs an alarm", template, alarms, "Alarms: []")
@@ -488,7 +486,7 @@ fn every_problem_code_is_documented() {
     let documentation = "docs/errors.md";
     holds(rules::problem_codes)
         .finds("must list sku_in_use", "shared/src/error.rs", "\"sku_taken\"", "\"sku_in_use\"")
-        .finds("must list too_much", "shared/src/domain/input.rs", "\"too_many\"", "\"too_much\"")
+        .finds("must list too_much", "shared/src/domain/validation.rs", "\"too_many\"", "\"too_much\"")
         .finds("must list bad 400", "template.yaml", "\"bad_request\"", "\"bad\"")
         .finds("must list sku_taken 409", documentation, "`sku_taken` | 409", "`sku_taken` | 400")
         .finds("nothing answers sku_gone", documentation, "`sku_taken`", "`sku_gone`");
@@ -497,32 +495,18 @@ fn every_problem_code_is_documented() {
 #[test]
 fn every_event_is_documented() {
     let (tables, schema) = ("docs/events/README.md", "docs/events/order.v1.json");
-    let timeline = "shared/src/domain/order/timeline.rs";
     holds(rules::events)
-        .finds("must have order.gone if, and only if", timeline, "=> \"erased\"", "=> \"gone\"")
-        .finds("must have order.erased if, and only if", timeline, "=> \"erased\"", "=> \"gone\"")
+        .finds("must have order.gone if, and only if", schema, "\"order.erased\"", "\"order.gone\"")
+        .finds("must have order.erased if, and only if", schema, "\"order.erased\"", "\"order.gone\"")
         .finds("must list order.gone, which", schema, "\"order.erased\"", "\"order.gone\"")
         .finds("lists order.gone, which no schema describes", tables, "`order.erased`", "`order.gone`")
         .finds("has order.paid, which", "docs/events/user.v1.json", "\"user.deleted\"", "\"order.paid\"");
 }
 
 #[test]
-fn modules_use_only_those_above_them() {
-    let (money, time, auth) =
-        ("shared/src/domain/money.rs", "shared/src/domain/time.rs", "shared/src/auth/token.rs");
+fn one_module_knows_each_service_and_the_domain_is_pure() {
+    let (time, auth) = ("shared/src/domain/time.rs", "shared/src/auth/token.rs");
     holds(rules::layers)
-        .finds(
-            "uses crate::store, which stands below domain",
-            money,
-            "use std::fmt;",
-            "use crate::store::Store;",
-        )
-        .finds(
-            "uses crate::http, which stands below auth",
-            auth,
-            "use super::{Access,",
-            "use crate::{http::Answer, x::{Access,",
-        )
         .finds("has now(), which does not belong in domain", time, "self.0.as_second()", "Self::now()")
         .finds(
             "has aws_sdk_dynamodb, which does not belong in auth",
@@ -536,6 +520,95 @@ fn modules_use_only_those_above_them() {
             "use aws_sdk_secretsmanager::",
             "use aws_sdk_sesv2::",
         );
+}
+
+#[test]
+fn modules_use_only_what_stands_above_them() {
+    let rule = holds(rules::order);
+    let files = |changed: &str, text: &str| {
+        let files = [
+            (
+                "x/src/lib.rs",
+                "pub enum Above {}\nmod a;\nmod b;\npub use b::{Two, one::One};\npub enum Below {}",
+            ),
+            ("x/src/a.rs", ""),
+            ("x/src/b/mod.rs", "mod one;\nuse crate::a;\npub struct Two;"),
+            ("x/src/b/one.rs", "use crate::{Above, a::A as B};\npub struct One;"),
+        ];
+        let mut files: Files =
+            files.map(|(path, text)| (path.to_owned(), text.to_owned())).into_iter().collect();
+        files.insert(changed.to_owned(), text.to_owned());
+        files
+    };
+    let found = |files| (rule.rule)(&Repository::new(files).unwrap());
+    assert_eq!(
+        found(files("x/src/a.rs", "use super::Above; #[cfg(test)] mod tests { use crate::b; }")),
+        [""; 0]
+    );
+    for (text, expected) in [
+        ("use crate::b::Two;", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("use super::{Above, b as c};", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("use crate::One;", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        (
+            "fn f() { super::Below::new() }",
+            "x/src/a.rs uses crate::Below, which stands below a in x/src/lib.rs",
+        ),
+        ("fn f() -> crate::Two { g!(x) }", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+        ("fn f() { g!(x, crate::b::Two) }", "x/src/a.rs uses crate::b, which stands below a in x/src/lib.rs"),
+    ] {
+        assert_eq!(found(files("x/src/a.rs", text)), [expected], "{text}");
+    }
+    assert_eq!(
+        found(files("x/src/b/one.rs", "use super::Two;")),
+        ["x/src/b/one.rs uses crate::b::Two, which stands below one in x/src/b/mod.rs"]
+    );
+    assert_eq!(found(files("x/src/b/one.rs", "fn f() { crate::Below }")).len(), 1);
+    assert!(found(files("x/src/a.rs", "fn fn"))[0].starts_with("x/src/a.rs is no valid Rust"));
+}
+
+#[test]
+fn doc_comments_begin_with_a_verb_or_a_noun() {
+    let rule = holds(rules::doc_comments);
+    for (text, is_found) in [
+        ("//! What it is\n", true),
+        ("/// Returns\n/// what\n", false),
+        ("    /// Whether it is\n    fn f();", true),
+        ("/// Returns\n\n/// How\n", true),
+        ("// What for\n/// Whatever\n", false),
+    ] {
+        let files = Files::from([("x/src/lib.rs".to_owned(), text.to_owned())]);
+        let findings = (rule.rule)(&Repository::new(files).unwrap());
+        assert_eq!(findings.len(), usize::from(is_found), "{text:?}: {findings:?}");
+    }
+}
+
+#[test]
+fn links_and_paths_in_documents_lead_somewhere() {
+    let rule = holds(rules::links);
+    let findings = |text: &str| {
+        let documents =
+            [("docs/a.md", text), ("docs/b.md", "# One `two`, three\n"), ("shared/src/x/y.rs", "")];
+        let documents = documents.map(|(path, text)| (path.to_owned(), text.to_owned()));
+        (rule.rule)(&Repository::new(Files::from(documents)).unwrap())
+    };
+    for sound in [
+        "# Here\n[b](b.md), [b](b.md#one-two-three), [up](../docs/b.md), [here](#here), [web](https://shop.test/b.md)",
+        "`shared/src/x/y.rs`, `shared/src/x/`, `x/y.rs`, `y.rs`, `shared/src/NAME/y.rs`, `local/.data`, `a/b`, `b.md#c`",
+        "<a name=\"there\"></a>[there](#there), `/openapi.json`, `docs/api/v2.json`",
+        "```\n`shared/src/z.rs`\n```\n\n    `shared/src/z.rs`\n",
+    ] {
+        assert_eq!(findings(sound), [""; 0], "{sound}");
+    }
+    for (text, expected) in [
+        ("[b](c.md)", "docs/a.md links to c.md: there is no docs/c.md"),
+        ("[b](b.md#two)", "docs/a.md links to b.md#two: there is no such heading"),
+        ("[b](#two)", "docs/a.md links to #two: there is no such heading"),
+        ("`shared/src/z.rs`", "docs/a.md names shared/src/z.rs, which is not in the repository"),
+        ("| `shared/z/` |\n| --- |\n| b |", "docs/a.md names shared/z/, which is not in the repository"),
+        ("`z.rs`", "docs/a.md names z.rs, which is not in the repository"),
+    ] {
+        assert_eq!(findings(text), [expected]);
+    }
 }
 
 #[test]
@@ -620,11 +693,58 @@ fn copy() -> TempDir {
 }
 
 #[test]
-fn a_broken_contract_is_named() {
-    let contract = "functions/products-get/openapi.yaml";
-    let files = Files::from([(contract.to_owned(), "a: [".to_owned())]);
+fn what_holds_of_the_repository_holds_with_a_new_operation() {
+    for (name, method, path, scope) in [
+        ("samples-get", "GET", "/samples/{sample}", None),
+        ("products-sample", "POST", "/products/{product_id}/sample", Some(Scope::ProductsWrite)),
+        ("samples-delete", "DELETE", "/samples", Some(Scope::Account)),
+    ] {
+        let copy = copy();
+        let operation = new::Operation { name, method, path, scope };
 
-    let error = Repository::new(files).err().unwrap().to_string();
+        let written = new::run(copy.path(), &operation).unwrap();
 
-    assert!(error.starts_with(&format!("{contract} is no valid YAML")), "{error}");
+        for file in ["Cargo.toml", "openapi.yaml", "src/main.rs"] {
+            assert!(written.contains(&format!("functions/{name}/{file}")), "{written:?}");
+        }
+        assert_eq!(tidy::findings(copy.path()).unwrap(), [""; 0], "{name}");
+        let event = fs::read_to_string(copy.path().join("local/events").join(name).with_extension("json"));
+        let event: Value = serde_json::from_str(&event.unwrap()).unwrap();
+        assert_eq!((&event["resource"], &event["httpMethod"]), (&Value::from(path), &Value::from(method)));
+        assert_eq!(event["headers"]["Authorization"].is_string(), scope.is_some());
+
+        let again = new::run(copy.path(), &operation).unwrap_err().to_string();
+        assert!(again.contains("there already"), "{again}");
+        let twin = new::Operation { name: "twins-get", ..operation };
+        let twin = new::run(copy.path(), &twin).unwrap_err().to_string();
+        assert!(twin.contains("answers this method and path already"), "{twin}");
+    }
+}
+
+#[test]
+fn a_new_operation_has_a_name_and_a_path() {
+    let files = tidy::read(&local::repository()).unwrap();
+    let refused = |name, path| {
+        let operation = new::Operation { name, method: "GET", path, scope: None };
+        new::files(&files, &operation).unwrap_err().to_string()
+    };
+    for name in ["categories", "Categories-get", "categories_get", "categories-", "-get", "../x-get"] {
+        assert!(refused(name, "/categories").contains("no name for a function"), "{name}");
+    }
+    for path in ["categories", "/a\"b", "/a b", ""] {
+        assert!(refused("categories-get", path).contains("is no path"), "{path}");
+    }
+}
+
+#[test]
+fn a_broken_contract_or_manifest_is_named() {
+    for (path, kind) in
+        [("functions/products-get/openapi.yaml", "YAML"), ("functions/products-get/Cargo.toml", "TOML")]
+    {
+        let files = Files::from([(path.to_owned(), "a: [".to_owned())]);
+
+        let error = Repository::new(files).err().unwrap().to_string();
+
+        assert!(error.starts_with(&format!("{path} is no valid {kind}")), "{error}");
+    }
 }

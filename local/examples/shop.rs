@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
     bench, blocklist, bus::Event, data, deploy, dice::Dice, function, journal, keys, log::say, mail::Mail,
-    seed, stripe, tidy, torture, up,
+    new, seed, stripe, tidy, torture, up,
 };
 use serde::de::DeserializeOwned;
 use shared::auth;
@@ -52,6 +52,14 @@ enum Command {
     ///
     /// From a shop that `cargo shop up` has opened with the same --data-dir, whether or not it still runs.
     Ledger(LedgerView),
+    /// Add an operation: a function that answers 204, with all that belongs to it elsewhere in the repository
+    ///
+    /// CONTRIBUTING.md tells how to go on from there. For example:
+    ///
+    ///     cargo shop new categories-get --method GET --path /categories/{category}
+    ///     cargo shop new products-restore --method POST --path /products/{product_id}/restore --scope products:write
+    #[command(verbatim_doc_comment)]
+    New(New),
     /// Renew openapi.json and the routes in CargoLambda.toml, and name what in the repository does not fit together
     Tidy,
     /// Deploy the shop to AWS: build all functions, lint the template, `sam deploy`
@@ -190,6 +198,21 @@ struct LedgerView {
 }
 
 #[derive(Args)]
+struct New {
+    /// The operation's name, noun first
+    name: String,
+    /// The method that it answers
+    #[arg(long, value_parser = ["GET", "POST", "PUT", "PATCH", "DELETE"])]
+    method: String,
+    /// The path that it answers, without the version; parameters stand in braces
+    #[arg(long)]
+    path: String,
+    /// The scope that callers need [default: none; everyone may call it]
+    #[arg(long, value_parser = new::scope)]
+    scope: Option<auth::Scope>,
+}
+
+#[derive(Args)]
 struct Deploy {
     /// The environment, as samconfig.toml names it: dev, staging, prod
     environment: String,
@@ -271,6 +294,7 @@ fn main() -> ExitCode {
         Command::Mail(view) => show_mails(&view),
         Command::Events(view) => show_events(&view),
         Command::Ledger(view) => show_ledger(&view),
+        Command::New(new) => add(&new),
         Command::Tidy => tidy(),
         Command::Deploy(deploy) => deploy_to(&deploy),
         Command::Release => release(),
@@ -375,6 +399,14 @@ fn torment(Torture { seed, minutes, customers, kill, url, place }: &Torture) -> 
 
 fn list(lists: &[PathBuf]) -> Done {
     println!("{} words", blocklist::write(lists)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn add(New { name, method, path, scope }: &New) -> Done {
+    let operation = new::Operation { name, method, path, scope: *scope };
+    for file in new::run(&local::repository(), &operation)? {
+        println!("wrote {file}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -30,7 +30,7 @@ pub enum DeployError {
     Read(PathBuf, #[source] io::Error),
     /// It is no TOML.
     #[error("samconfig.toml is no valid TOML ({0}): correct it there")]
-    Toml(#[from] basic_toml::Error),
+    Toml(#[from] toml::de::Error),
     /// There is no such environment.
     #[error(
         "samconfig.toml has no parameter_overrides in [{0}.deploy.parameters]: add them, or name another"
@@ -84,7 +84,7 @@ pub fn run(options: &Options) -> Result<(), DeployError> {
 /// The template's parameters: those of the environment, those of the command line, and the build. `sam` takes them from
 /// one place alone, so the environment's are handed on.
 fn parameters(options: &Options, config: &str, build: &str) -> Result<Vec<String>, DeployError> {
-    let config: serde_json::Value = basic_toml::from_str(config)?;
+    let config: serde_json::Value = toml::from_str(config)?;
     let listed = &config[options.environment]["deploy"]["parameters"]["parameter_overrides"];
     let listed = listed.as_array().ok_or_else(|| DeployError::Environment(options.environment.to_owned()))?;
     let listed = listed.iter().filter_map(serde_json::Value::as_str).map(str::to_owned);

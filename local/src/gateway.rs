@@ -6,7 +6,18 @@
 //! template's `GatewayResponses` say, and it answers preflight requests as `Cors` says. It checks no API keys, counts
 //! no requests, and does not rename `WWW-Authenticate`. The Invoke API of Lambda is passed on to watch.
 
-use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+mod admission;
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full};
@@ -24,7 +35,9 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shared::{domain::time::Timestamp, telemetry};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify, time::Instant};
+
+use admission::{Admission, NotAdmitted};
 
 use crate::{
     function::EXIT_ERROR,
@@ -38,6 +51,8 @@ const INVOKE_API: &str = "/2015-03-31/";
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 const MAX_HEAD_BYTES: usize = 10_240;
 const TIMEOUT: Duration = Duration::from_secs(29);
+/// So many time-outs in a row mean that watch is stuck.
+const MAX_TIMEOUTS: u32 = 3;
 /// The header by which watch learns the id of an invocation, so that it is also that of the request.
 const INVOCATION_ID: &str = "lambda-runtime-aws-request-id";
 
@@ -47,6 +62,8 @@ enum Reason {
     /// There is no such path, or it has no such method.
     MissingAuthenticationToken,
     RequestTooLarge,
+    /// Too many requests to its function wait already.
+    Throttled,
     /// Something else is wrong with it.
     Default4xx,
     /// The function can't be reached, or ended on the way.
@@ -61,6 +78,7 @@ impl Reason {
         match self {
             Self::MissingAuthenticationToken => "MISSING_AUTHENTICATION_TOKEN",
             Self::RequestTooLarge => "REQUEST_TOO_LARGE",
+            Self::Throttled => "THROTTLED",
             Self::Default4xx => "DEFAULT_4XX",
             Self::IntegrationFailure => "INTEGRATION_FAILURE",
             Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
@@ -100,6 +118,34 @@ pub struct Gateway {
     /// Where `cargo lambda watch` is.
     watch: String,
     http: reqwest::Client,
+    admission: Admission,
+    stuck: Arc<Stuck>,
+}
+
+/// Notices when `cargo lambda watch` no longer answers.
+#[derive(Default)]
+pub struct Stuck {
+    /// Time-outs since the last answer, of whatever function.
+    timeouts: AtomicU32,
+    noticed: Notify,
+}
+
+impl Stuck {
+    /// Waits until [`MAX_TIMEOUTS`] requests in a row had no answer.
+    pub async fn noticed(&self) {
+        self.noticed.notified().await;
+    }
+
+    fn answered(&self) {
+        self.timeouts.store(0, Ordering::Relaxed);
+    }
+
+    fn timed_out(&self) {
+        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 == MAX_TIMEOUTS {
+            self.answered();
+            self.noticed.notify_one();
+        }
+    }
 }
 
 impl Gateway {
@@ -111,7 +157,13 @@ impl Gateway {
     pub fn new(apis: Vec<Api>, port: u16, watch: &str) -> reqwest::Result<Self> {
         let stages = apis.into_iter().map(|api| Stage { resources: resources(&api), api }).collect();
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { stages, port, watch: watch.to_owned(), http })
+        let (admission, stuck) = (Admission::default(), Arc::default());
+        Ok(Self { stages, port, watch: watch.to_owned(), http, admission, stuck })
+    }
+
+    /// Returns what notices when watch no longer answers.
+    pub fn stuck(&self) -> Arc<Stuck> {
+        Arc::clone(&self.stuck)
     }
 
     /// Answers all that connect, for ever.
@@ -158,14 +210,30 @@ impl Gateway {
             return Err(Reason::Default4xx);
         }
         let event = self.event(arrival, stage, resource, path, parameters);
+        let deadline = Instant::now() + TIMEOUT;
+        let permit = self.admission.admit(function, TIMEOUT).await.map_err(|refused| match refused {
+            NotAdmitted::TooManyWaiting => Reason::Throttled,
+            NotAdmitted::Timeout => Reason::IntegrationTimeout,
+        })?;
         let url = format!("{}{INVOKE_API}functions/{function}/invocations", self.watch);
-        let call = self.http.post(url).header(INVOCATION_ID, &arrival.id).timeout(TIMEOUT).json(&event);
-        // In a task of its own: an invocation goes on even where the client goes away.
+        let call = self.http.post(url).header(INVOCATION_ID, &arrival.id).json(&event);
+        let call = call.timeout(deadline.saturating_duration_since(Instant::now()));
+        // In a task of its own: the invocation continues even if the client goes away.
+        let stuck = self.stuck();
         let invocation = tokio::spawn(async move {
-            let answer = call.send().await?;
-            Ok((answer.status(), answer.bytes().await?))
+            let answer = async {
+                let answer = call.send().await?;
+                Ok((answer.status(), answer.bytes().await?))
+            };
+            let answer: reqwest::Result<_> = answer.await;
+            match &answer {
+                Err(error) if error.is_timeout() => stuck.timed_out(),
+                _ => stuck.answered(),
+            }
+            drop(permit);
+            answer
         });
-        let answer: reqwest::Result<_> = invocation.await.map_err(|_| Reason::IntegrationFailure)?;
+        let answer = invocation.await.map_err(|_| Reason::IntegrationFailure)?;
         let (status, body) = answer.map_err(|error| match error.is_timeout() {
             true => Reason::IntegrationTimeout,
             false => Reason::IntegrationFailure,
@@ -675,6 +743,7 @@ mod tests {
         for (reason, status) in [
             (Reason::MissingAuthenticationToken, 404),
             (Reason::RequestTooLarge, 413),
+            (Reason::Throttled, 429),
             (Reason::Default4xx, 400),
             (Reason::IntegrationFailure, 503),
             (Reason::IntegrationTimeout, 503),

@@ -20,6 +20,7 @@
 //! | [`torture`] | a running shop under all that can happen to it: `cargo shop torture` |
 //! | [`blocklist`] | the filter of common passwords, made from lists |
 //! | [`deploy`] | the shop in the cloud: `cargo shop deploy` |
+//! | [`new`] | a new operation: `cargo shop new` |
 //! | [`tidy`] | what must be true of the repository, and the files that are made from others |
 
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ pub mod torture;
 pub mod blocklist;
 pub mod deploy;
 pub mod tidy;
+
+pub mod new;
 
 /// The root of the repository that this was built from.
 pub fn repository() -> PathBuf {

@@ -1,45 +1,33 @@
-//! What must be true of the repository as a whole, where no compiler looks.
+//! Checks of the repository as a whole, beyond those of the compiler.
 //!
-//! [`write()`] renews the files that are made from others: `openapi.json` and the routes in `CargoLambda.toml`.
+//! [`write()`] renews the files that are made from others: `openapi.json`, the routes in `CargoLambda.toml` and the table
+//! of variables in `docs/configuration.md`.
 //! [`rules`] hold template, contracts, packages and sources against each other; each finding is a sentence that names
 //! the place and what to do.
 
-pub mod breaking;
-mod generated;
-mod metrics;
-mod repository;
-pub mod rules;
+mod error;
 mod text;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+mod repository;
+
+pub mod breaking;
+mod configuration;
+mod modules;
+mod prose;
+
+mod generated;
+
+mod metrics;
+
+pub mod rules;
+
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
 
-pub use repository::{Files, Repository, read};
-
-/// Why the repository can't be judged at all.
-#[derive(Debug, thiserror::Error)]
-pub enum TidyError {
-    /// A folder is missing or unreadable.
-    #[error("{0} can't be read: {1}")]
-    Read(PathBuf, #[source] io::Error),
-    /// A file is no YAML.
-    #[error("{0} is no valid YAML: {1}")]
-    Yaml(String, #[source] serde_yaml_ng::Error),
-    /// The contracts hold something that JSON can't.
-    #[error("the contracts can't be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A version that was released would break.
-    #[error("this breaks what was released (docs/versioning.md):\n{}", .0.join("\n"))]
-    Broken(Vec<String>),
-    /// A generated file can't be written.
-    #[error("{0} can't be written: {1}")]
-    Write(PathBuf, #[source] io::Error),
-}
+pub use error::TidyError;
+pub use repository::{Files, Repository, Variable, read};
+pub use text::pascal;
 
 /// Renews the generated files of the repository at `root`, and names those that have changed.
 ///
@@ -77,8 +65,7 @@ pub fn release(root: &Path) -> Result<Vec<String>, TidyError> {
 /// # Errors
 /// Where a contract holds something that JSON can't.
 pub fn documents(repository: &Repository) -> Result<BTreeMap<String, Value>, TidyError> {
-    let documents = generated::documents(repository).into_iter();
-    documents.map(|(version, document)| Ok((version, serde_json::to_value(document)?))).collect()
+    generated::documents_as_json(repository)
 }
 
 /// Everything that is not as it should be in the repository at `root`.

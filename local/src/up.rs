@@ -168,16 +168,17 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     seed(&data, constants, &dynamo, group).await?;
 
     let services = [
-        ("AWS_ENDPOINT_URL_DYNAMODB", dynamo.url.as_str()),
-        ("AWS_ENDPOINT_URL_EVENTBRIDGE", &bus.url),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &secrets.url),
-        ("AWS_ENDPOINT_URL_SESV2", &mailbox.url),
-        ("PAYMENTS_URL", &stripe.url),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamo.url.clone()),
+        ("AWS_ENDPOINT_URL_EVENTBRIDGE", bus.url.clone()),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.url.clone()),
+        ("AWS_ENDPOINT_URL_SESV2", mailbox.url.clone()),
+        ("PAYMENTS_URL", stripe.url.clone()),
     ];
     drop(reserved);
-    let mut watch = watch(options, port, &cargo_lambda, services, group)?;
+    let mut watch = watch(options, port, &cargo_lambda, &services, group)?;
     let mut background = JoinSet::new();
     let gateway = Gateway::new(apis, options.port, &functions)?;
+    let stuck = gateway.stuck();
     background.spawn(async move { match gateway.serve(listener).await {} });
     let url = format!("http://localhost:{}", options.port);
     say("starting cargo lambda watch");
@@ -202,7 +203,16 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     stripe.send_webhooks_to(Some(&format!("{url}{WEBHOOKS}")));
     background.spawn(expire(dynamo.database.clone()));
     say(&welcome(options, &url, &cargo_lambda, &seed::passwords(data.path())?));
-    Err(fallen(watch.wait().await?).await)
+    loop {
+        tokio::select! {
+            ended = watch.wait() => return Err(fallen(ended?).await),
+            () = stuck.noticed() => {
+                say("cargo lambda watch no longer answers: restarting it");
+                watch.kill().await?;
+                watch = self::watch(options, port, &cargo_lambda, &services, group)?;
+            }
+        }
+    }
 }
 
 /// Listens where clients will ask: at all addresses, as is the custom of `cargo lambda watch`, which
@@ -286,7 +296,7 @@ fn watch(
     options: &Options,
     port: u16,
     cargo_lambda: &Path,
-    services: [(&str, &str); 5],
+    services: &[(&str, String); 5],
     group: &Group,
 ) -> Result<Child, UpError> {
     let (output, printed) = io::pipe()?;
@@ -296,7 +306,7 @@ fn watch(
         .args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()])
         .args(release(options))
         .envs(function::variables(env::current_exe()?, options.concurrency))
-        .envs(services)
+        .envs(services.iter().cloned())
         .env("PUBLIC_URL", format!("http://localhost:{}", options.port))
         .env("CARGO_LAMBDA_IGNORE_FILE", crate::repository().join("local/ignore"))
         .current_dir(crate::repository())

@@ -1,5 +1,5 @@
-//! How the services of AWS are called, and what their failures mean. Built by hand for a fast cold start: no credential
-//! chain, no profile files, `ring` for TLS, and only Amazon's own root certificates to parse.
+//! Configuration and errors of AWS clients. Built by hand for a fast cold start: no credential chain, no profile files,
+//! `ring` for TLS, and only Amazon's own root certificates to parse.
 
 use std::{error::Error as StdError, fs, sync::OnceLock, time::Duration};
 
@@ -20,13 +20,13 @@ use crate::{
     error::Error,
 };
 
-/// The roots of <https://www.amazontrust.com/repository/>: to parse the system's 145 would triple the cold start.
+/// The roots of <https://www.amazontrust.com/repository/>. Parsing the system's 145 would triple the cold start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
-/// How to call a service, by its name in the variable that may give another address for it.
+/// Configures a client. `service` is its name in `AWS_ENDPOINT_URL_<SERVICE>`.
 ///
 /// # Errors
-/// Where a variable is missing or unusable.
+/// A variable is missing or unusable.
 pub(crate) fn configuration(service: &str) -> Result<SdkConfig, ConfigError> {
     let endpoint = config::endpoint(service);
     let plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
@@ -51,7 +51,7 @@ pub(crate) fn configuration(service: &str) -> Result<SdkConfig, ConfigError> {
         .retry_config(
             RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50)),
         )
-        // Answers are small, and the timeouts above bound them.
+        // Responses are small, and the timeouts above bound them.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     Ok(match endpoint {
         Some(url) => configuration.endpoint_url(url).build(),
@@ -59,8 +59,8 @@ pub(crate) fn configuration(service: &str) -> Result<SdkConfig, ConfigError> {
     })
 }
 
-/// The client of all services, so that the roots are parsed once. `AWS_CA_BUNDLE`, which every AWS SDK reads, names
-/// other roots to trust: those of a proxy, or the system's.
+/// Returns the HTTP client of all services, so that the roots are parsed once. `AWS_CA_BUNDLE`, which all AWS SDKs read,
+/// names other roots to trust, such as those of a proxy.
 fn https() -> Result<SharedHttpClient, ConfigError> {
     static CLIENT: OnceLock<SharedHttpClient> = OnceLock::new();
     const BUNDLE: &str = "AWS_CA_BUNDLE";
@@ -80,7 +80,7 @@ fn https() -> Result<SharedHttpClient, ConfigError> {
     Ok(CLIENT.get_or_init(|| client).clone())
 }
 
-/// Codes of refusals that pass: throttling, contention, trouble on the service's side.
+/// Error codes of temporary failures: throttling, contention, failures of the service.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 const RETRYABLE: [&str; 10] = [
     "InternalServerError",
@@ -95,8 +95,8 @@ const RETRYABLE: [&str; 10] = [
     "TransactionInProgressException",
 ];
 
-/// What a failed call means for the caller, where it failed for another reason than its condition: a fault of theirs
-/// it never is. [`Error::Unavailable`] where a repetition may help, [`Error::Internal`] where not.
+/// Classifies a failed call: [`Error::Unavailable`] if a retry may help, otherwise [`Error::Internal`]. It never becomes an
+/// error that blames the client.
 pub(crate) fn classify<E>(failure: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -105,10 +105,10 @@ where
         SdkError::ConstructionFailure(_) => false,
         SdkError::ServiceError(refusal) => {
             let code = refusal.err().code();
-            // What is no refusal of ours can't be the service's answer either, as a page of HTML.
+            // Other statuses than 4xx come from the service or from something in between: retry.
             !refusal.raw().status().is_client_error() || code.is_some_and(|code| RETRYABLE.contains(&code))
         }
-        // Timed out, no connection, or an answer that can't be read.
+        // A timeout, no connection, or an unreadable response.
         _ => true,
     };
     if passing { Error::Unavailable(failure.into()) } else { Error::Internal(failure.into()) }

@@ -1,4 +1,4 @@
-//! Values that are read at start and kept in memory, such as keys.
+//! Values that are read during init and kept in memory, such as keys.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,23 +10,23 @@ use crate::{
     telemetry::{self, Level},
 };
 
-/// A value older than this is read again, so that what was retired is soon forgotten.
+/// A value is read again after this time, so that retired keys are soon forgotten.
 const FRESH: Duration = Duration::from_secs(5 * 60);
-/// After a read that failed, or one that did not find what was looked for, it is read again this often at most:
-/// neither an outage nor a flood of forged tokens reaches the source with every request.
+/// Minimum pause after a failed read, or one that lacked the required key. Neither an outage nor a flood of forged tokens
+/// thus reaches the source with every request.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// A value, and the time of the last attempt to read it.
+/// A value in memory.
 pub(crate) struct Cache<T> {
     what: &'static str,
     reading: Mutex<Option<Reading<T>>>,
 }
 
-/// What the last attempt has left.
+/// The value and the last attempt to read it.
 pub(crate) struct Reading<T> {
     pub value: Arc<T>,
     tried: Instant,
-    /// Whether it left an older value.
+    /// Set if that attempt failed, so that the value is older.
     pub failed: bool,
 }
 
@@ -37,19 +37,19 @@ impl<T> Clone for Reading<T> {
 }
 
 impl<T> Reading<T> {
-    /// Whether another attempt may be made for what was not found in it.
+    /// Returns whether the value may be read again because it lacks a key.
     pub fn may_be_repeated(&self) -> bool {
         self.tried.elapsed() > AGAIN
     }
 }
 
 impl<T> Cache<T> {
-    /// An empty one. The log calls the value so.
+    /// `what` names the value in the log.
     pub fn new(what: &'static str) -> Self {
         Self { what, reading: Mutex::default() }
     }
 
-    /// Reads the value before the first request is there. Where that fails, the first request will try again.
+    /// Reads the value before the first request arrives. If that fails, the first request tries again.
     pub async fn preload(&self, read: impl AsyncFnOnce() -> Result<T, Error>) {
         if let Err(error) = self.load(read).await {
             telemetry::event(
@@ -60,10 +60,10 @@ impl<T> Cache<T> {
         }
     }
 
-    /// The value in memory, read again where that is due. A known one is better than none while its source is silent.
+    /// Returns the value, and reads it again if that is due. While the source is unavailable, the old value stays in use.
     ///
     /// # Errors
-    /// Those of `read`, where there is none yet.
+    /// Those of `read`, if there is no value yet.
     pub async fn get(&self, read: impl AsyncFnOnce() -> Result<T, Error>) -> Result<Reading<T>, Error> {
         let reading = self.reading().clone();
         match reading {
@@ -80,13 +80,10 @@ impl<T> Cache<T> {
         }
     }
 
-    /// Reads the value, however fresh the known one is.
-    ///
-    /// # Errors
-    /// Those of `read`.
+    /// Reads the value again.
     pub async fn load(&self, read: impl AsyncFnOnce() -> Result<T, Error>) -> Result<Reading<T>, Error> {
         let tried = Instant::now();
-        // On the heap: futures within futures become deeper than the compiler cares to look.
+        // Boxed: the nested futures exceed the compiler's recursion limit.
         let result = Box::pin(read()).await;
         let mut reading = self.reading();
         match result {

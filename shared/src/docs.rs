@@ -1,4 +1,4 @@
-//! What the API says of itself: its description for programs, and a page for people.
+//! The API's documentation: the OpenAPI document and the reference page.
 
 use crate::{
     auth::hash,
@@ -6,15 +6,13 @@ use crate::{
     html::source,
 };
 
-/// What is the same for everybody until the next deployment.
+/// A document that changes only with a deployment.
 pub struct Document {
-    /// What it is.
     pub media_type: &'static str,
-    /// The whole of it.
     pub text: String,
-    /// Its Content-Security-Policy, where that is one of its own.
+    /// Its own Content-Security-Policy, if it has one.
     pub policy: Option<String>,
-    /// What names it for as long as it is the same.
+    /// Hash of the content, for the ETag.
     pub version: String,
 }
 
@@ -24,13 +22,13 @@ impl Document {
         Self { media_type, text, policy, version }
     }
 
-    /// The API's description, from openapi.json: in one line, and with the one server that answers here.
+    /// Makes the OpenAPI document from openapi.json: on one line, with this deployment as its only server.
     ///
     /// # Errors
-    /// Where `PUBLIC_URL` is missing.
+    /// `PUBLIC_URL` is missing.
     pub fn openapi(written: &str) -> Result<Self, ConfigError> {
         let url = config::issuer(&config::required("PUBLIC_URL")?);
-        // It is written with every value in a line of its own, as `cargo shop tidy` does.
+        // `cargo shop tidy` writes every value on its own line.
         let mut lines = written.lines();
         let mut text = String::with_capacity(written.len());
         while let Some(line) = lines.next() {
@@ -43,7 +41,7 @@ impl Document {
         Ok(Self::new("application/json", text, None))
     }
 
-    /// The page: HTML with an empty style and an empty script, and what belongs into them.
+    /// Makes the page from HTML with an empty style and script element.
     pub fn page(html: &str, style: &str, script: &str) -> Self {
         let text = html.replacen("<style>", &format!("<style>{style}"), 1).replacen(
             "<script>",
@@ -60,6 +58,6 @@ impl Document {
     }
 }
 
-/// Where the list of servers begins and ends in openapi.json.
+/// First and last line of the list of servers in openapi.json.
 const SERVERS: &str = "  \"servers\": [";
 const SERVERS_END: &str = "  ],";

@@ -23,7 +23,7 @@ pub enum Error {
     /// Carries the limit in KiB.
     #[error("The body must be no larger than {0} KiB.")]
     BodyTooLarge(usize),
-    #[error("The request has invalid fields: see `errors`.")]
+    #[error("The request has invalid fields, listed in `errors`.")]
     Validation(ValidationErrors),
     #[error("The cursor is invalid for this query. Start again without it.")]
     InvalidCursor,
@@ -45,21 +45,21 @@ pub enum Error {
     TokenExpired,
 
     /// Also for a resource that the caller may not see.
-    #[error("There is no such resource.")]
+    #[error("The resource does not exist.")]
     NotFound,
     #[error("Send `If-Match` with the ETag of the version that you want to change.")]
     IfMatchRequired,
-    #[error("The resource has changed since you read it. Read it again and repeat your change.")]
+    #[error("The resource has changed since you read it. Read it again and retry.")]
     StaleVersion,
 
     #[error("Send an `Idempotency-Key`, a new one for each operation.")]
     IdempotencyKeyRequired,
-    #[error("An `Idempotency-Key` has 1 to 255 visible ASCII characters.")]
+    #[error("`Idempotency-Key` must be 1 to 255 visible ASCII characters, sent once.")]
     InvalidIdempotencyKey,
-    #[error("This `Idempotency-Key` has been used with another payload.")]
+    #[error("This `Idempotency-Key` was already used with a different request.")]
     IdempotencyKeyReused,
 
-    #[error("Another product has this SKU.")]
+    #[error("Another product already uses this SKU.")]
     SkuTaken,
     #[error("Only {available} available.")]
     InsufficientStock { available: i64 },
@@ -193,11 +193,11 @@ pub struct ShortLine {
 pub enum OAuthError {
     #[error("{0}")]
     InvalidRequest(&'static str),
-    #[error("The client is unknown, or its secret is wrong.")]
+    #[error("The client is unknown or its secret is wrong.")]
     InvalidClient,
     #[error("{0}")]
     InvalidGrant(&'static str),
-    #[error("The client may not use this grant.")]
+    #[error("This client is not allowed to use this grant type.")]
     UnauthorizedClient,
     #[error("Supported grants are authorization_code, refresh_token and client_credentials.")]
     UnsupportedGrantType,

@@ -1,7 +1,7 @@
 //! The payment provider, by Stripe's REST API: <https://docs.stripe.com/api/payment_intents>.
 //!
-//! A call fails in one of four ways ([`ProviderError`]), and they must not be mixed up: only what was certainly not done may be
-//! done again, and what may have been done is *in doubt* until the provider is asked by the payment's id.
+//! A call fails in one of four ways ([`ProviderError`]). Only a call that certainly had no effect may be repeated. One that may
+//! have had an effect is *in doubt* until its outcome is read by the payment's id.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -35,38 +35,36 @@ use crate::{
     secrets::ProviderSecret,
 };
 
-/// The version of the API that this module was written for: <https://docs.stripe.com/api/versioning>.
+/// API version that this module was written for: <https://docs.stripe.com/api/versioning>.
 const VERSION: &str = "2025-08-27.basil";
-/// The most bytes of an answer that are read.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// Maximum age of a webhook's signature: <https://docs.stripe.com/webhooks/signature>.
 const MAX_SIGNATURE_AGE: Duration = Duration::from_secs(300);
 
-/// The payment provider.
 pub struct Provider {
     http: Client<HttpsConnector<HttpConnector>, String>,
     url: String,
     keys: ProviderSecret,
 }
 
-/// Why the provider did not do what it was asked to.
+/// Why a call to the provider failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It refuses. Nothing was done, or nothing more than the intent tells.
+    /// The provider refused. The call had no effect beyond what the intent shows.
     #[error("the payment provider refuses: {code}")]
     Refused {
-        /// Its word for the reason.
+        /// The provider's error code.
         code: String,
-        /// The parameter that it is about.
+        /// The parameter that caused it.
         param: Option<String>,
     },
-    /// It did not take the call at all: the same may be asked again.
+    /// The provider did not accept the call, which may be repeated.
     #[error("the payment provider does not take the call now")]
     Busy(#[source] Box<dyn StdError + Send + Sync>),
-    /// Nobody knows whether it was done.
+    /// The call may or may not have had an effect.
     #[error("the payment provider's answer was lost")]
     InDoubt(#[source] Box<dyn StdError + Send + Sync>),
-    /// A fault of the shop's own.
+    /// The shop is misconfigured, or has a bug.
     #[error("the payment provider can't be asked")]
     Broken(#[source] Error),
 }
@@ -82,13 +80,13 @@ impl From<ProviderError> for Error {
 }
 
 impl Provider {
-    /// Prepares the connection; the first call opens it.
+    /// Prepares the connection. The first call opens it.
     ///
     /// # Errors
-    /// Where `PAYMENTS_URL` is missing.
+    /// `PAYMENTS_URL` is missing.
     pub fn connect(keys: ProviderSecret) -> Result<Self, ConfigError> {
         let url = config::required("PAYMENTS_URL")?;
-        // With the public roots, since it is not Amazon's.
+        // The provider's certificate is not Amazon's, so this needs the public roots.
         let roots = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
             .map_err(|error| ConfigError::Unusable { name: "PAYMENTS_URL", reason: error.to_string() })?;
@@ -100,10 +98,7 @@ impl Provider {
         Ok(Self { http, url: url.trim_end_matches('/').to_owned(), keys })
     }
 
-    /// Makes an intent to pay, which charges nobody yet. The same again gives the same one.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Creates a PaymentIntent, which does not charge yet. Idempotent per order, attempt and capture method.
     pub async fn create(
         &self,
         order: OrderId,
@@ -123,10 +118,7 @@ impl Provider {
         self.post("/v1/payment_intents", &key, &form).await.map(IntentObject::intent)
     }
 
-    /// Charges it. The same again charges nobody twice.
-    ///
-    /// # Errors
-    /// [`ProviderError`]; that a card was declined is none.
+    /// Confirms a PaymentIntent, which charges the card. Idempotent per payment. A declined card is not an error.
     pub async fn confirm(&self, payment: &Payment, new: &NewPayment) -> Result<Intent, ProviderError> {
         let mut form = vec![("payment_method", new.payment_method.clone())];
         form.extend(new.return_url.clone().map(|url| ("return_url", url)));
@@ -134,10 +126,7 @@ impl Provider {
         self.post(&path, &format!("{}-confirm", payment.id), &form).await.map(IntentObject::intent)
     }
 
-    /// What has come of it, and for which order it is.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Reads a PaymentIntent, and the order that it belongs to.
     pub async fn read(&self, id: &str) -> Result<(Intent, Option<OrderId>), ProviderError> {
         let object: IntentObject =
             self.call(Method::GET, &format!("/v1/payment_intents/{id}"), None, &[]).await?;
@@ -145,31 +134,22 @@ impl Provider {
         Ok((object.intent(), order))
     }
 
-    /// Takes what is reserved, or a part; the rest is free again.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Captures all or part of an authorized payment. The rest is released.
     pub async fn capture(&self, payment: &Payment, amount: Money) -> Result<Intent, ProviderError> {
         let form = [("amount_to_capture", amount.amount().to_string())];
         let path = format!("/v1/payment_intents/{}/capture", payment.provider_id);
-        // By the amount, too: one that was refused may be followed by another.
+        // The key includes the amount, because a refused capture may be followed by a smaller one.
         let key = format!("{}-capture-{}", payment.id, amount.amount());
         self.post(&path, &key, &form).await.map(IntentObject::intent)
     }
 
-    /// Calls it off, for good.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Cancels a PaymentIntent.
     pub async fn cancel(&self, payment: &Payment) -> Result<Intent, ProviderError> {
         let path = format!("/v1/payment_intents/{}/cancel", payment.provider_id);
         self.post(&path, &format!("{}-cancel", payment.id), &[]).await.map(IntentObject::intent)
     }
 
-    /// Gives money back.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Refunds a payment. Idempotent per refund.
     pub async fn refund(&self, refund: &Refund, payment: &Payment) -> Result<RefundUpdate, ProviderError> {
         let form = [
             ("payment_intent", payment.provider_id.clone()),
@@ -179,17 +159,14 @@ impl Provider {
         self.post("/v1/refunds", &refund.id.to_string(), &form).await.map(RefundObject::update)
     }
 
-    /// All refunds of a payment.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Lists all refunds of a payment.
     pub async fn refunds(&self, payment: &Payment) -> Result<Vec<RefundUpdate>, ProviderError> {
         let path = format!("/v1/refunds?payment_intent={}&limit=100", payment.provider_id);
         let list: List = self.call(Method::GET, &path, None, &[]).await?;
         Ok(list.data.into_iter().map(RefundObject::update).collect())
     }
 
-    /// Reads a webhook, if the provider has signed it: <https://docs.stripe.com/webhooks/signature>.
+    /// Verifies and parses a webhook: <https://docs.stripe.com/webhooks/signature>.
     ///
     /// # Errors
     /// [`Error::InvalidSignature`], [`Error::MalformedJson`].
@@ -252,7 +229,7 @@ impl Provider {
 
     async fn send(&self, request: Request<String>) -> Result<(StatusCode, Vec<u8>), ProviderError> {
         let answer = self.http.request(request).await.map_err(|error| {
-            // Who was not reached has done nothing.
+            // Without a connection, the call had no effect.
             if error.is_connect() {
                 ProviderError::Busy(error.into())
             } else {
@@ -260,17 +237,17 @@ impl Provider {
             }
         })?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+        let body = Limited::new(answer.into_body(), MAX_RESPONSE_BYTES).collect().await;
         Ok((status, body.map_err(ProviderError::InDoubt)?.to_bytes().to_vec()))
     }
 }
 
-/// What an answer means: <https://docs.stripe.com/error-low-level>.
+/// Interprets a response: <https://docs.stripe.com/error-low-level>.
 fn classify<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, ProviderError> {
     if status.is_success() {
         return serde_json::from_slice(body).map_err(|error| ProviderError::InDoubt(error.into()));
     }
-    // A proxy in between may answer with something else than Stripe's JSON.
+    // A proxy in between may answer with something other than Stripe's JSON.
     let error =
         serde_json::from_slice(body).map_or_else(|_| ErrorData::default(), |ErrorObject { error }| error);
     let code = error.code.or(error.r#type).unwrap_or_else(|| status.to_string());
@@ -279,7 +256,7 @@ fn classify<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, P
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             Err(ProviderError::Broken(Error::internal("the payment provider does not accept the API key")))
         }
-        // A declined card is no failure: the intent, which comes along, says it.
+        // A declined card is not an error: the response contains the intent.
         StatusCode::PAYMENT_REQUIRED => match error.payment_intent {
             Some(intent) => {
                 serde_json::from_value(intent).map_err(|error| ProviderError::InDoubt(error.into()))
@@ -297,16 +274,16 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(byte).collect())?
 }
 
-/// What a webhook tells. It is a hint: what counts is what the provider says when it is asked.
+/// A webhook. It is only a hint to read the payment from the provider.
 #[derive(Debug)]
 pub enum Webhook {
-    /// Something has happened to that payment.
+    /// A change of the payment with this id.
     Payment(String),
-    /// Something has happened to refunds of that payment.
+    /// A change of refunds of this payment.
     Refund(String),
-    /// The customer's bank has a dispute about that payment.
+    /// A dispute about this payment.
     Dispute(String, DisputeUpdate),
-    /// Nothing that the shop has to know.
+    /// Of no interest to the shop.
     Other,
 }
 

@@ -1,7 +1,7 @@
-//! The log: one line of JSON per invocation, which carries its metrics too, and a line for what else must be known.
+//! The log: one line of JSON per invocation, with its business metrics.
 //!
-//! Metrics are what the business wants to know; how often an operation is asked, fails and how long it takes is
-//! measured by API Gateway and Lambda. They are in CloudWatch's embedded metric format, so they cost no call of their own:
+//! API Gateway and Lambda already measure requests, errors and latency. Business metrics are in CloudWatch's embedded metric
+//! format, so they need no API calls:
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 //! Never in a line: bodies, tokens, headers, query strings, personal data.
 
@@ -31,20 +31,19 @@ const SERVICE: &str = "lambda-shop";
 
 static PROCESS: OnceLock<Process> = OnceLock::new();
 static COLD: AtomicBool = AtomicBool::new(true);
-/// What the invocation at work has counted so far; a process has one at a time.
+/// Counters of the current invocation. A process handles one at a time.
 static COUNTERS: Mutex<Counters> = Mutex::new(Counters::new());
 
-/// The values of metrics, by their currency if they have one.
+/// Values of metrics, by currency if they have one.
 type Counters = BTreeMap<Option<&'static str>, BTreeMap<Metric, i64>>;
 
-/// What this process is.
 struct Process {
     operation: &'static str,
-    /// That of the metrics: the name of the stack, which each function's name begins with.
+    /// Namespace of the metrics: the name of the stack, which is the prefix of the function's name.
     namespace: String,
 }
 
-/// Names the operation that this process is, once, and has panics written as log lines.
+/// Sets the operation of this process, and logs panics as JSON.
 pub fn start(operation: &'static str) {
     PROCESS.get_or_init(|| {
         let function = config::optional("AWS_LAMBDA_FUNCTION_NAME");
@@ -54,54 +53,49 @@ pub fn start(operation: &'static str) {
     panic::set_hook(Box::new(|info| event(Level::Error, "panic", &info.to_string())));
 }
 
-/// The time now.
 pub fn now() -> Timestamp {
     // No clock of ours runs before 1970.
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp::from_millis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// How much a line matters.
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// As expected.
     Info,
-    /// The shop can go on, but somebody should know.
+    /// The shop keeps working, but an operator should know.
     Warn,
-    /// A fault of the shop's own or of what it depends on.
+    /// A failure of the shop or of a dependency.
     Error,
 }
 
-/// What the shop wants to know of its business. Each is written with the line of the invocation that has counted it, and
-/// only there: what is committed is counted at most once, and lost with the process that dies before its line.
+/// Business metrics. Each is part of the log line of its invocation, so a commit is counted at most once: if the process dies
+/// before it writes the line, the count is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Metric {
-    /// Orders that were placed.
     OrdersPlaced,
-    /// Orders that were refused because the stock was too small.
+    /// Orders refused for lack of stock.
     StockOuts,
-    /// Attempts to pay that failed.
     PaymentsDeclined,
-    /// Minor units that were captured, by currency.
+    /// Captured amounts in minor units, by currency.
     Revenue,
-    /// Minor units that the provider has agreed to give back, by currency.
+    /// Refunded amounts in minor units, by currency.
     Refunded,
-    /// Answers that had been given before, under the same idempotency key.
+    /// Responses repeated for the same idempotency key.
     Replays,
-    /// Sessions that were ended because a token or code of theirs was used twice.
+    /// Sessions ended because a token or code was used twice.
     TokensReused,
-    /// Orders of which nobody knows what has become of the money, although the provider was asked. A gauge.
+    /// Gauge: orders whose payment the provider has not resolved when asked.
     PaymentsInDoubt,
-    /// What the provider was found to have done, and neither an answer nor a webhook had told.
+    /// Outcomes that neither a response nor a webhook had reported.
     ReconciliationMismatches,
-    /// By how many seconds the oldest order that should have expired is late. A gauge.
+    /// Gauge: age in seconds of the oldest order that should have expired.
     OldestUnpaid,
 }
 
 impl Metric {
-    /// Its one dimension, if it has any.
+    /// Returns its dimension, if it has one.
     pub fn dimension(self) -> Option<&'static str> {
         matches!(self, Self::Revenue | Self::Refunded).then_some(CURRENCY)
     }
@@ -117,29 +111,28 @@ impl Metric {
 
 const CURRENCY: &str = "currency";
 
-/// Counts one more.
 pub fn count(metric: Metric) {
     *counters().entry(None).or_default().entry(metric).or_default() += 1;
 }
 
-/// Adds up money, each currency by itself.
+/// Adds an amount of money to the counter of its currency.
 pub fn add(metric: Metric, money: Money) {
     let mut counters = counters();
     let sum = counters.entry(Some(money.currency().code())).or_default().entry(metric).or_default();
     *sum = sum.saturating_add(money.amount());
 }
 
-/// Says how something stands now.
+/// Sets a gauge.
 pub fn gauge(metric: Metric, value: i64) {
     counters().entry(None).or_default().insert(metric, value);
 }
 
 fn counters() -> MutexGuard<'static, Counters> {
-    // Whoever panicked in between has left numbers, nothing half done.
+    // A panic can't leave the numbers inconsistent.
     COUNTERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A line of the log. What it has nothing to say about is left out.
+/// A log line.
 #[derive(Serialize)]
 struct Line<'a> {
     timestamp: Timestamp,
@@ -155,7 +148,7 @@ struct Line<'a> {
     emf: Option<EmfLine>,
 }
 
-/// What a line tells of an invocation.
+/// Outcome of an invocation.
 #[derive(Serialize)]
 struct Outcome<'a> {
     request_id: &'a str,
@@ -165,7 +158,7 @@ struct Outcome<'a> {
     duration_ms: f64,
 }
 
-/// What a line has counted, and which of its members CloudWatch is to take for metrics.
+/// Counters of a line, and the directives that make CloudWatch read them as metrics.
 #[derive(Serialize)]
 struct EmfLine {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,7 +199,7 @@ impl EmfLine {
         emf
     }
 
-    /// Adds what was counted, in one currency or in none.
+    /// Adds counters of one currency, or those without a currency.
     fn add(&mut self, currency: Option<&'static str>, counted: BTreeMap<Metric, i64>) {
         self.currency = self.currency.or(currency);
         let named = counted.keys().map(|metric| Named { name: metric.into_str(), unit: metric.unit() });
@@ -219,18 +212,18 @@ impl EmfLine {
     }
 }
 
-/// Something that happened outside of a request, or besides its outcome.
+/// Logs an event beside the line of its invocation.
 pub fn event(level: Level, message: &str, error: &str) {
     write(level, message, Some(error), None, None);
 }
 
-/// Says why the process must end.
+/// Logs why the process must end.
 pub fn fatal(message: &str, cause: &(dyn std::error::Error + 'static)) -> ExitCode {
     event(Level::Error, message, &chain(cause));
     ExitCode::FAILURE
 }
 
-/// One invocation of the function, from its begin to its one line in the log.
+/// An invocation, from its start to its log line.
 pub struct Invocation {
     request_id: String,
     trace_id: Option<String>,
@@ -239,24 +232,23 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// Begins it; the process's first is its cold start.
+    /// Starts an invocation. The first one of a process is its cold start.
     pub fn begin(request_id: String, trace_id: Option<String>) -> Self {
         let cold_start = COLD.swap(false, Ordering::Relaxed);
         Self { request_id, trace_id, cold_start, started: Instant::now() }
     }
 
-    /// Begins that of an event which is no HTTP.
+    /// Starts an invocation that is not an HTTP request.
     pub fn of(context: lambda_runtime::Context) -> Self {
         let trace = context.xray_trace_id.as_deref().and_then(xray_trace_id).map(str::to_owned);
         Self::begin(context.request_id, trace)
     }
 
-    /// The id that correlates the answer, the log and the gateway's own log.
     pub fn request_id(&self) -> &str {
         &self.request_id
     }
 
-    /// Writes its line: the status of the answer (of a batch: 200 or 500), and what went wrong inside, if it did.
+    /// Writes the log line: the status of the response (200 or 500 for a batch) and the cause of a failure.
     pub fn end(self, status: u16, error: Option<&str>) {
         let failed = status >= 500;
         let duration_ms = self.started.elapsed().as_micros() as f64 / 1_000.0;
@@ -269,7 +261,7 @@ impl Invocation {
         };
         let mut lines: Vec<EmfLine> = Vec::new();
         for (currency, counted) in mem::take(&mut *counters()) {
-            // A line says one currency. Only a schedule, which is about many orders, meets more.
+            // A line has one currency. Only scheduled functions, which process many orders, need several lines.
             match lines.last_mut().filter(|line| line.currency.is_none()) {
                 Some(line) => line.add(currency, counted),
                 None => lines.push(EmfLine::of(currency, counted)),
@@ -284,7 +276,7 @@ impl Invocation {
     }
 }
 
-/// The trace id of a W3C `traceparent` header (<https://www.w3.org/TR/trace-context/>), if it is a valid one.
+/// Returns the trace id of a valid W3C `traceparent` header: <https://www.w3.org/TR/trace-context/>.
 pub fn w3c_trace_id(traceparent: &str) -> Option<&str> {
     let mut parts = traceparent.split('-');
     let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -296,7 +288,7 @@ pub fn w3c_trace_id(traceparent: &str) -> Option<&str> {
     (lengths && version != "ff" && alive(trace) && alive(parent)).then_some(trace)
 }
 
-/// The trace id of an X-Ray header: its `Root`.
+/// Returns the `Root` of an X-Ray header:
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 pub fn xray_trace_id(header: &str) -> Option<&str> {
     header.split(';').find_map(|part| part.trim().strip_prefix("Root="))
@@ -311,7 +303,7 @@ fn write(
 ) {
     let (timestamp, operation) = (now(), PROCESS.get().map(|process| process.operation));
     let line = Line { timestamp, level, service: SERVICE, operation, message, error, invocation, emf };
-    // One write a line, so that lines never mix; where the log itself fails, there is nowhere left to say so.
+    // One write per line, so that lines never mix. A failure of the log itself can't be logged.
     if let Ok(mut line) = serde_json::to_vec(&line) {
         line.push(b'\n');
         drop(std::io::stdout().write_all(&line));

@@ -12,10 +12,10 @@ use crate::{
 };
 
 /// A request that succeeds for everybody who may make it.
-struct Row {
-    request: Request,
+pub struct Row {
+    pub request: Request,
     /// Who must make it, where that is not anybody.
-    caller: Option<String>,
+    pub caller: Option<String>,
 }
 
 impl From<Request> for Row {
@@ -25,17 +25,17 @@ impl From<Request> for Row {
 }
 
 /// What the rows are about, made once.
-struct Objects {
-    product: String,
+pub struct Objects {
+    pub product: String,
     /// A product with many pieces.
-    pieces: String,
+    pub pieces: String,
     /// Somebody with an account.
-    person: Person,
-    user: String,
+    pub person: Person,
+    pub user: String,
 }
 
 /// An operation without a row fails.
-async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
+pub async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
     let path = operation.path.replace("{product_id}", &objects.product).replace("{user_id}", &objects.user);
     let own = |request: Request| Row { request, caller: Some(objects.user.clone()) };
     let customer_of = |order: &Answer| order["customer_id"].as_str().map(str::to_owned);

@@ -230,7 +230,7 @@ async fn each_step_of_a_rotation_may_come_again() {
         json!({}),
     ] {
         let answer = shop.invoke("keys-rotate", &event).await;
-        assert_eq!(answer["errorType"], "NotWorkedOff", "{event}: {answer}");
+        assert_eq!(answer["errorType"], "EventNotProcessed", "{event}: {answer}");
         assert!(!answer.to_string().contains("Secrets Manager can't"), "{answer}");
     }
 }

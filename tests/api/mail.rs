@@ -221,7 +221,7 @@ async fn customers_hear_what_becomes_of_their_orders() {
     let parcel = json!({"lines": [{"product_id": mug.id(), "quantity": 1}], "tracking": {"carrier": "Post & Co", "number": "JD-7"}});
     shop.fulfil(&order, &parcel).send().await.expect(201);
     shop.refund(&order, &json!({"amount": 150})).send().await.expect(201);
-    let expected = ["Your order is confirmed", "Your order is on its way", "Your money is on its way back"];
+    let expected = ["Your order is confirmed", "Your order is on its way", "Your refund is on its way"];
     assert_eq!(subjects(&shop, &person, 4).await[1..], expected);
 
     let text = async |number: usize| shop.mail_to(&person.email, number).await;
@@ -230,10 +230,11 @@ async fn customers_hear_what_becomes_of_their_orders() {
     let says = |mail: &local::mail::Mail, words: &[&str]| {
         let text = mail.text.as_deref().unwrap();
         words.iter().for_each(|word| assert!(text.contains(word), "{word} in {text}"));
+        assert!(text.contains("Shop"), "{text} does not name the shop");
     };
     let link = format!("/orders/{}", order.id());
     says(&confirmed, &[&format!("2 \u{d7} {name}"), &link, "37.00 EUR"]);
-    says(&shipped, &[&format!("1 \u{d7} {name}"), "Post & Co has it, as number JD-7", &link]);
+    says(&shipped, &[&format!("1 \u{d7} {name}"), "with Post & Co. The tracking number is JD-7.", &link]);
     says(&refunded, &["1.50 EUR", &link]);
     assert!(shipped.html.as_deref().unwrap().contains("Post &amp; Co"));
 }
@@ -253,7 +254,7 @@ async fn who_cancels_an_order_hears_of_it_once_and_who_forgets_it_nothing() {
     let before = shop.stored(order.id());
     let cancel = shop.post(&format!("/orders/{}/cancel", order.id())).bearer(&session.access_token);
     cancel.key(&unique("key")).send().await.expect(200);
-    assert_eq!(subjects(&shop, &person, 2).await[1..], ["Your order is cancelled"]);
+    assert_eq!(subjects(&shop, &person, 2).await[1..], ["Your order was cancelled"]);
     // The stream may bring it again.
     let marked = async || (waiting(&shop, &person, "MAIL#order").len() == 1).then_some(());
     eventually("the mark of the mail", marked).await;

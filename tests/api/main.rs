@@ -9,8 +9,6 @@
 )]
 
 mod shop;
-#[path = "../used.rs"]
-mod used;
 
 mod docs;
 mod health;
@@ -30,6 +28,7 @@ mod provider;
 mod webhooks;
 
 mod availability;
+mod burst;
 mod bus;
 mod events;
 
@@ -50,4 +49,6 @@ mod once;
 mod outages;
 mod prices;
 mod races;
+mod rights;
+mod variables;
 mod versions;

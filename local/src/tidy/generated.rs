@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde_yaml_ng::{Mapping, Value};
 
 use super::{
-    TidyError,
+    configuration,
+    error::TidyError,
     repository::{Repository, entries, texts},
 };
 
@@ -37,7 +38,8 @@ impl File<'_> {
     }
 }
 
-/// `openapi.json`, for a second version `openapi-v2.json`, and the routes in `CargoLambda.toml`.
+/// `openapi.json`, for a second version `openapi-v2.json`; the routes in `CargoLambda.toml`; the table of variables in
+/// `docs/configuration.md`.
 pub(super) fn files(repository: &Repository) -> Result<Vec<File<'_>>, TidyError> {
     let name = |version: &str| match version {
         "v1" => "openapi.json".to_owned(),
@@ -45,10 +47,11 @@ pub(super) fn files(repository: &Repository) -> Result<Vec<File<'_>>, TidyError>
     };
     let mut files = written_documents(repository, name)?;
     files.push(file(repository, "CargoLambda.toml".to_owned(), watch_routes(repository)));
+    files.push(file(repository, configuration::PATH.to_owned(), configuration::write(repository)));
     Ok(files)
 }
 
-/// What a release keeps: `docs/api/v1.json`, and so for each version.
+/// The documents that a release writes: `docs/api/v1.json`, and so on for each version.
 pub(super) fn released(repository: &Repository) -> Result<Vec<File<'_>>, TidyError> {
     written_documents(repository, |version| format!("docs/api/{version}.json"))
 }
@@ -72,6 +75,14 @@ fn file(repository: &Repository, name: String, wanted: String) -> File<'_> {
 pub(super) fn documents(repository: &Repository) -> BTreeMap<String, Value> {
     let stages = repository.template.stages().into_iter();
     stages.map(|stage| (stage.to_owned(), document(repository, stage))).collect()
+}
+
+/// The same as JSON.
+pub(super) fn documents_as_json(
+    repository: &Repository,
+) -> Result<BTreeMap<String, serde_json::Value>, TidyError> {
+    let documents = documents(repository).into_iter();
+    documents.map(|(version, document)| Ok((version, serde_json::to_value(document)?))).collect()
 }
 
 /// The contracts of a version's operations, with what they share, as one OpenAPI document.

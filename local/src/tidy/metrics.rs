@@ -1,4 +1,4 @@
-//! What alarms and the dashboard watch, and whether somebody emits it.
+//! The metrics that alarms and the dashboard watch: each must be one that AWS or the functions emit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +74,7 @@ const KNOWN: [Known; 12] = [
 
 /// A metric that something watches.
 struct Watched {
-    /// What does: an alarm, or a dashboard.
+    /// The alarm or the dashboard that watches it.
     by: String,
     namespace: String,
     name: String,
@@ -126,7 +126,7 @@ fn is_emitted(namespace: &str, name: &str, dimensions: &[&str]) -> bool {
 }
 
 impl Watched {
-    /// Whether the value of a dimension is one that the template has.
+    /// Tells if the template has the resource that the value of a dimension names.
     fn refers(&self, template: &Template, dimension: &str, value: &str) -> bool {
         let is = |id: &str, kind: &str| template.resource(id)["Type"] == kind;
         let one =

@@ -8,7 +8,7 @@ use std::{
 
 use serde_yaml_ng::Value;
 
-use super::TidyError;
+use super::error::TidyError;
 use crate::template::parse;
 
 /// The texts of a repository's sources and documents, by their path from its root.
@@ -29,7 +29,7 @@ pub fn read(root: &Path) -> Result<Files, TidyError> {
     Ok(files)
 }
 
-/// What begins with a dot, and what is no text, is data and no source.
+/// Collects texts. Names that begin with a dot, and files that are no text, are data and not sources.
 fn collect(root: &Path, path: PathBuf, files: &mut Files) -> Result<(), TidyError> {
     let dotted = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     if dotted {
@@ -50,7 +50,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TidyError> {
     entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable)).collect()
 }
 
-/// What the rules look at.
+/// The repository as the rules see it.
 pub struct Repository {
     /// template.yaml.
     pub(super) template: Template,
@@ -62,20 +62,50 @@ pub struct Repository {
     pub(super) files: Files,
 }
 
+/// An environment variable of a function, as template.yaml sets it.
+pub struct Variable<'r> {
+    /// Its name.
+    pub name: &'r str,
+    /// The text that it is set to: of `!Ref X`, that is `X`.
+    pub value: &'r str,
+    /// The parameter of that name; null where the value is something else, such as a table.
+    pub(super) parameter: &'r Value,
+    /// True if Globals set it, for all functions.
+    pub is_global: bool,
+}
+
+impl<'r> Variable<'r> {
+    fn read(
+        template: &'r Template,
+        properties: &'r Value,
+        is_global: bool,
+    ) -> impl Iterator<Item = Variable<'r>> {
+        entries(&properties["Environment"]["Variables"]).map(move |(name, value)| {
+            let value = value.as_str().unwrap_or_default();
+            Variable { name, value, parameter: &template.0["Parameters"][value], is_global }
+        })
+    }
+
+    /// Tells if it is empty unless a deployment sets it. Functions treat an empty variable as a missing one.
+    pub fn is_optional(&self) -> bool {
+        self.parameter["Default"] == ""
+    }
+}
+
 /// A folder below functions/.
 #[derive(Default)]
 pub(super) struct Folder {
-    pub manifest: String,
+    pub manifest: toml::Table,
     pub main: String,
     /// Its operations, by file: openapi.yaml, and openapi-….yaml for each further route.
     pub contracts: BTreeMap<String, Value>,
 }
 
 impl Repository {
-    /// Reads what is YAML among the files.
+    /// Reads the contracts, the manifests and the template among the files.
     ///
     /// # Errors
-    /// Where some of it is no valid YAML.
+    /// Where one of them is no valid YAML or TOML.
     pub fn new(files: Files) -> Result<Self, TidyError> {
         let yaml = |path: &str| {
             let text = files.get(path).map_or("", String::as_str);
@@ -89,7 +119,10 @@ impl Repository {
             };
             let folder = folders.entry(name.to_owned()).or_default();
             match file {
-                "Cargo.toml" => folder.manifest.clone_from(text),
+                "Cargo.toml" => {
+                    folder.manifest =
+                        toml::from_str(text).map_err(|cause| TidyError::Toml(path.clone(), cause))?;
+                }
                 "src/main.rs" => folder.main.clone_from(text),
                 _ if file.starts_with("openapi") => {
                     folder.contracts.insert(file.to_owned(), yaml(path)?);
@@ -102,12 +135,12 @@ impl Repository {
         Ok(Self { template, common, folders, files })
     }
 
-    /// What an operation promises, if that is written down.
+    /// The contract of a route, if there is one.
     pub(super) fn contract(&self, function: &Function, route: &Route) -> Option<&Value> {
         self.folders.get(function.name())?.contracts.get(&route.contract)
     }
 
-    /// What each function may do: an action, and what to (`ProductsTable`, `ProductsTable/index/*`), by its name.
+    /// The rights of each function, by its name: an action and a resource (`ProductsTable`, `ProductsTable/index/*`).
     pub fn rights(&self) -> BTreeMap<String, BTreeSet<(String, String)>> {
         let rights = |statement: &Value| {
             let resource = statement["Resource"].as_str().unwrap_or_default();
@@ -119,6 +152,19 @@ impl Repository {
         functions
             .map(|function| {
                 (function.name().to_owned(), function.statements().into_iter().flat_map(rights).collect())
+            })
+            .collect()
+    }
+
+    /// The environment variables that template.yaml sets for each function, its own and those of Globals, by its name.
+    pub fn environment(&self) -> BTreeMap<String, Vec<Variable<'_>>> {
+        let template = &self.template;
+        let functions = template.functions().into_iter();
+        functions
+            .map(|function| {
+                let globals = Variable::read(template, template.globals(), true);
+                let own = Variable::read(template, function.properties, false);
+                (function.name().to_owned(), globals.chain(own).collect())
             })
             .collect()
     }
@@ -154,7 +200,7 @@ impl Template {
         resources.map(|(id, resource)| (id, &resource["Properties"]))
     }
 
-    /// What a function has if it says nothing else.
+    /// The properties that all functions inherit.
     pub fn globals(&self) -> &Value {
         &self.0["Globals"]["Function"]
     }
@@ -185,7 +231,7 @@ pub(super) struct Function<'t> {
     template: &'t Template,
 }
 
-/// Where a function answers HTTP requests.
+/// A method and path that a function answers.
 pub(super) struct Route<'t> {
     /// Its name in the contract: the function's, and after it that of the event where that is not `Http`.
     pub operation: String,
@@ -205,7 +251,7 @@ impl<'t> Function<'t> {
         code.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Where it answers: nowhere, or once; or more often, where one page has two methods, one document two addresses.
+    /// Its routes: none or one for most functions, two where a page has two methods or a document two addresses.
     pub fn routes(&self) -> Vec<Route<'t>> {
         let events = entries(&self.properties["Events"]).filter(|(_, event)| event["Type"] == "Api");
         let route = |(event, properties): (&str, &'t Value)| {

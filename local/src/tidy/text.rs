@@ -9,7 +9,7 @@ pub fn code(source: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What stands between `before` and `after`, wherever that is.
+/// Every text between `before` and the next `after`.
 pub fn between<'t>(text: &'t str, before: &str, after: &str) -> Vec<&'t str> {
     text.split(before).skip(1).filter_map(|rest| rest.split_once(after)).map(|(inner, _)| inner).collect()
 }
@@ -25,40 +25,6 @@ pub fn names_after<'t>(text: &'t str, prefix: &str) -> BTreeSet<&'t str> {
     text.split(prefix).skip(1).map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// Whether the code calls a function by its name alone.
-pub fn calls(code: &str, function: &str) -> bool {
-    code.match_indices(&format!("{function}(")).any(|(at, _)| {
-        let before = &code[..at];
-        let alone = |c: char| !c.is_ascii_alphanumeric() && !"_.:".contains(c);
-        before.ends_with(alone) && !before.ends_with("fn ")
-    })
-}
-
-/// The modules of the crate that a source names: `crate::a`, or `crate::{a::B, c::{D, E}}`.
-pub fn modules_used(code: &str) -> BTreeSet<&str> {
-    let mut modules = names_after(code, "crate::");
-    for group in code.split("crate::{").skip(1) {
-        let mut depth = 1;
-        let mut start = true;
-        for (at, character) in group.char_indices() {
-            match character {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ if start && depth == 1 && !character.is_whitespace() => {
-                    modules.insert(name(&group[at..]));
-                    start = false;
-                }
-                _ => {}
-            }
-            start |= character == ',';
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-    modules
-}
-
 /// `products-get` as `ProductsGet`, `products:write` as `ProductsWrite`.
 pub fn pascal(name: &str) -> String {
     let words = name.split(|c: char| !c.is_ascii_alphanumeric());
@@ -69,22 +35,12 @@ pub fn pascal(name: &str) -> String {
         .collect()
 }
 
-/// The entries below a heading of a TOML file, as far as one line holds each: key and value.
-pub fn toml<'t>(text: &'t str, heading: &str) -> Vec<(&'t str, &'t str)> {
-    let lines = text.lines().skip_while(|line| line.trim() != heading).skip(1);
-    let lines = lines.take_while(|line| !line.starts_with('['));
-    lines
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.trim(), value.trim().trim_matches('"')))
-        .collect()
-}
-
 /// The headings of a Markdown document that begin so.
 pub fn headings<'t>(document: &'t str, prefix: &str) -> impl Iterator<Item = &'t str> {
     document.lines().filter_map(move |line| line.strip_prefix(prefix))
 }
 
-/// What a link to a heading ends with, after the `#`.
+/// The anchor of a heading: the part of a link to it after the `#`.
 pub fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()

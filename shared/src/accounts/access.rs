@@ -73,5 +73,5 @@ impl Accounts {
 
 /// Reads a token from a mail.
 pub(super) fn mail_token<T: Entity>(text: &str, keys: &KeySet) -> Result<MailToken<T>, Violation> {
-    MailToken::read(text, keys).ok_or(Violation::Format("a token from one of our mails"))
+    MailToken::read(text, keys).ok_or(Violation::Format("the token from the mail"))
 }

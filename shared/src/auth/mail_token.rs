@@ -1,5 +1,5 @@
-//! Tokens that are sent by mail. They are at rest nowhere: who sends or checks one derives it, with HMAC, from the id of
-//! what it is for.
+//! Tokens in mails. They are stored nowhere: sender and verifier derive them by HMAC from the id of their registration or
+//! reset.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -13,12 +13,12 @@ use crate::{
     error::Error,
 };
 
-/// A mailed token, taken apart: the thing that it is for, and the address that it went to.
+/// A token in a mail.
 #[derive(Debug)]
 pub struct MailToken<T: Entity> {
-    /// What it is for.
+    /// Id of the registration or reset.
     pub id: Id<T>,
-    /// Where it was sent.
+    /// Recipient.
     pub email: EmailAddress,
 }
 
@@ -26,7 +26,7 @@ const TAG_BYTES: usize = 32;
 const ID_BYTES: usize = 16;
 
 impl<T: Entity> MailToken<T> {
-    /// The token's text: base64url of tag, id and address.
+    /// Writes the token: base64url of tag, id and address.
     ///
     /// # Errors
     /// As for [`KeySet::at`].
@@ -36,7 +36,7 @@ impl<T: Entity> MailToken<T> {
         Ok(BASE64_URL_SAFE_NO_PAD.encode([&tag[..], &message].concat()))
     }
 
-    /// Reads a token, if it is one of ours and for this.
+    /// Parses and verifies a token of this purpose.
     pub fn read(text: &str, keys: &KeySet) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         let (tag, message) = bytes.split_at_checked(TAG_BYTES)?;
@@ -49,7 +49,7 @@ impl<T: Entity> MailToken<T> {
     }
 }
 
-/// The label of the HMAC: what the token is for.
+/// Returns the HMAC label of the token's purpose.
 fn label<T: Entity>() -> String {
     format!("mail-token-{}", T::PREFIX)
 }

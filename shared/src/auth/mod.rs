@@ -1,4 +1,4 @@
-//! Who is calling and what they may do: scopes, tokens and their keys.
+//! Authentication and authorization: scopes, tokens and their keys.
 //!
 //! Only this module can make the proofs [`Staff`], [`Customer`] and [`OrderAccess`]. A function that takes one can't be called
 //! without the check.

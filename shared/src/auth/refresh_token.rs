@@ -1,4 +1,4 @@
-//! Refresh tokens (RFC 6749, section 1.5): they name their session, so that one write by key finds it, and rotate.
+//! Refresh tokens (RFC 6749, section 1.5). They contain the key of their session, and each use rotates them.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -13,31 +13,29 @@ use crate::{
 };
 
 const TAG_BYTES: usize = 32;
-/// The label of the tag, by which a token shows that it was made here.
+/// HMAC label of the tag that proves a token genuine.
 const GENUINE: &str = "refresh-token";
-/// The label under which the next token of the family is derived.
+/// HMAC label for deriving the next token.
 const SUCCESSOR: &str = "refresh-token-successor";
 
-/// A refresh token: whose, of which session, and its secret.
+/// A refresh token.
 #[derive(Clone)]
 pub struct RefreshToken {
-    /// Whose it is.
     pub user: Id<User>,
-    /// The session that it prolongs.
     pub session: Id<Session>,
     secret: [u8; 32],
 }
 
 impl RefreshToken {
-    /// The first of a session.
+    /// Makes the first token of a session.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the system has no randomness to give.
+    /// [`Error::Internal`] if the system has no randomness.
     pub fn first(user: Id<User>, session: Id<Session>) -> Result<Self, Error> {
         Ok(Self { user, session, secret: random()? })
     }
 
-    /// The one that follows when this one is used at that moment: the same, however often it is asked for.
+    /// Derives the successor of this token if it is used at `at`: always the same one.
     ///
     /// # Errors
     /// As for [`KeySet::at`].
@@ -45,12 +43,12 @@ impl RefreshToken {
         Ok(Self { secret: keys.hmac(used_at, SUCCESSOR, &self.message())?, ..self.clone() })
     }
 
-    /// What is kept of it.
+    /// Returns the hash to store.
     pub fn hash(&self) -> String {
         hash(&self.secret)
     }
 
-    /// The token's text: base64url of user, session, secret and tag.
+    /// Writes the token: base64url of user, session, secret and tag.
     ///
     /// # Errors
     /// As for [`KeySet::at`].
@@ -60,7 +58,7 @@ impl RefreshToken {
         Ok(BASE64_URL_SAFE_NO_PAD.encode([&message[..], &tag].concat()))
     }
 
-    /// Reads a token, if it was made here. What is made up ends no session and never reaches the store.
+    /// Parses and verifies a token. A forged one thus neither reaches the store nor ends a session.
     pub fn read(text: &str, keys: &KeySet) -> Option<Self> {
         let bytes: [u8; 96] = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let (message, tag) = bytes.split_at(bytes.len() - TAG_BYTES);

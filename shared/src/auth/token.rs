@@ -24,24 +24,21 @@ use crate::{
 /// The claims of an access token (RFC 9068, section 2.2).
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Claims {
-    /// Issuer: the API's URL.
+    /// The API's URL.
     pub iss: String,
-    /// Audience: the API's URL.
+    /// The API's URL.
     pub aud: String,
-    /// Subject: whose token it is.
     pub sub: Actor,
-    /// The OAuth client that it was issued to.
     pub client_id: String,
-    /// The session that it belongs to, if a person began one.
+    /// Session of a user; machine clients have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<Id<Session>>,
-    /// When it was issued, in seconds since 1970.
+    /// Seconds since the Unix epoch.
     pub iat: i64,
-    /// When it expires, in seconds since 1970.
+    /// Seconds since the Unix epoch.
     pub exp: i64,
-    /// Its own id.
     pub jti: String,
-    /// The scopes, with spaces between them.
+    /// Scopes, separated by spaces.
     pub scope: String,
 }
 
@@ -50,16 +47,16 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Maximum difference between clocks.
 const LEEWAY: Duration = Duration::from_secs(5);
-/// Far more than any token of ours has, far less than a header may hold.
+/// No token of ours is nearly as long.
 const MAX_TOKEN_BYTES: usize = 4_096;
-/// The `typ` of RFC 9068, which keeps other kinds of JWT out.
+/// The `typ` of RFC 9068, which excludes other kinds of JWT.
 const TOKEN_TYPE: &str = "at+jwt";
 
 impl Claims {
-    /// The claims of a token that is issued now.
+    /// Makes the claims of a new token.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the system has no randomness to give.
+    /// [`Error::Internal`] if the system has no randomness.
     pub fn of(grant: &Grant, issuer: &str, now: Timestamp) -> Result<Self, Error> {
         Ok(Self {
             iss: issuer.to_owned(),
@@ -78,7 +75,7 @@ impl Claims {
 /// Public keys by their `kid`.
 pub type PublicKeys = HashMap<String, Vec<u8>>;
 
-/// Public keys as everybody may read them (RFC 7517, RFC 8037).
+/// A JSON Web Key Set (RFC 7517, RFC 8037).
 #[derive(Serialize)]
 pub struct Jwks {
     keys: Vec<Jwk>,
@@ -106,7 +103,7 @@ impl From<&PublicKeys> for Jwks {
     }
 }
 
-/// Judges an access token: EdDSA only, `typ` `at+jwt`, a key of ours by `kid`, issuer and audience, expiry.
+/// Verifies an access token: EdDSA only, `typ` `at+jwt`, a key of ours by `kid`, issuer and audience, expiry.
 ///
 /// # Errors
 /// [`TokenError::UnknownKey`], [`TokenError::Invalid`].
@@ -133,7 +130,7 @@ pub fn verify(token: &str, keys: &PublicKeys, issuer: &str) -> Result<Access, To
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let claims =
         jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| TokenError::Invalid)?.claims;
-    // None of ours lives longer, or was issued in the future.
+    // No token of ours lives longer, or was issued in the future.
     let latest = i64::try_from(jsonwebtoken::get_current_timestamp() + LEEWAY.as_secs()).unwrap_or(i64::MAX);
     let lifetime = claims.exp.saturating_sub(claims.iat);
     if u64::try_from(lifetime).is_ok_and(|lifetime| lifetime > ACCESS_TOKEN_LIFETIME.as_secs())
@@ -144,7 +141,7 @@ pub fn verify(token: &str, keys: &PublicKeys, issuer: &str) -> Result<Access, To
     Ok(Access { subject: claims.sub, session: claims.sid, scope: claims.scope })
 }
 
-/// A private key that signs access tokens. Only where tokens are made.
+/// A private key that signs access tokens.
 pub struct SigningKey {
     kid: String,
     pkcs8: Vec<u8>,
@@ -152,10 +149,10 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// Makes a new one. Its `kid` is the beginning of its public half's hash.
+    /// Generates a key. Its `kid` is a prefix of its public key's hash.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the system has no randomness to give.
+    /// [`Error::Internal`] if the system has no randomness.
     pub fn generate() -> Result<Self, Error> {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new());
         let pkcs8 = pkcs8.map_err(|_| Error::internal("the system has no randomness to give"))?;
@@ -165,10 +162,10 @@ impl SigningKey {
         Ok(key)
     }
 
-    /// The key that a set of keys holds.
+    /// Parses a key of a key set.
     ///
     /// # Errors
-    /// [`Error::Internal`] where it is none of Ed25519.
+    /// [`Error::Internal`] unless it is an Ed25519 key.
     pub fn of(key: &Key) -> Result<Self, Error> {
         Self::from_pkcs8(key.id.clone(), key.bytes.clone())
     }
@@ -180,17 +177,15 @@ impl SigningKey {
         Ok(Self { kid, pkcs8, public })
     }
 
-    /// The key's name in the header of its tokens.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The form to keep it in.
     pub fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }
 
-    /// The half that everybody may know: 32 bytes.
+    /// Returns the public key, 32 bytes.
     pub fn public(&self) -> &[u8] {
         &self.public
     }
@@ -198,7 +193,7 @@ impl SigningKey {
     /// Signs an access token.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the claims can't be written as JSON.
+    /// [`Error::Internal`] if the claims can't be serialized.
     pub fn sign(&self, claims: &Claims) -> Result<String, Error> {
         use_ring();
         let mut header = Header::new(Algorithm::EdDSA);
@@ -208,8 +203,8 @@ impl SigningKey {
     }
 }
 
-/// Has `jsonwebtoken` compute with `ring`, which TLS has linked already. EdDSA is all that it can, so a token of any
-/// other algorithm is refused even where the checks above it fail.
+/// Makes `jsonwebtoken` use `ring`, which TLS already links. It supports only EdDSA, so a token of another algorithm is
+/// refused even if the checks above failed to do so.
 fn use_ring() {
     static RING: CryptoProvider = CryptoProvider {
         signer_factory: |algorithm, key| match algorithm {
@@ -227,7 +222,6 @@ fn use_ring() {
         key_utils: KeyUtils::new_unimplemented(),
     };
     static ONCE: Once = Once::new();
-    // It fails only where a provider is set already, which none but this line does.
     ONCE.call_once(|| {
         // Fails only if a provider is already installed.
         if RING.install_default().is_err() {

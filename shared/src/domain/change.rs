@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for Initiator {
     }
 }
 
-/// Who changes something, when, and in which request.
+/// Initiator, time and request of a change.
 #[derive(Clone, Debug)]
 pub struct ChangeContext {
     pub initiator: Initiator,

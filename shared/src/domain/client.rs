@@ -1,24 +1,25 @@
-//! OAuth clients: programs that use the shop with tokens of their own.
+//! Redirect URIs of OAuth clients.
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::validation::{self, Violation};
 
-/// Where a browser is sent back to, spelled exactly as it was registered (RFC 9700, section 2.1).
+/// A redirect URI, which is compared as a string (RFC 9700, section 2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RedirectUri(String);
 
 impl RedirectUri {
-    /// Reads one: https; http on the own machine only; or an app's own scheme, which has a dot (RFC 8252, section 7).
-    /// Neither fragment nor user information; up to 500 characters.
+    /// Accepts https, http on loopback, or a private-use scheme, which has a dot (RFC 8252, section 7), without fragment and
+    /// user information, up to 500 characters.
     ///
     /// # Errors
     /// [`Violation::TooLong`], [`Violation::Format`].
     pub fn parse(text: &str) -> Result<Self, Violation> {
-        const FORM: Violation =
-            Violation::Format("an https URL, http on this machine, or an app's own scheme; no fragment");
+        const FORM: Violation = Violation::Format(
+            "an https URL, an http URL of a loopback address, or a private-use URI scheme, without a fragment",
+        );
         let text = validation::line(text, 1, 500)?;
         let url = Url::parse(&text).map_err(|_| FORM)?;
         let scheme = match url.scheme() {
@@ -36,12 +37,11 @@ impl RedirectUri {
         if scheme && plain && anonymous { Ok(Self(text)) } else { Err(FORM) }
     }
 
-    /// The text of it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What a Content-Security-Policy calls it: its origin, or the scheme of an app.
+    /// Returns its source expression in a Content-Security-Policy: origin or private-use scheme.
     pub fn source(&self) -> String {
         match Url::parse(&self.0) {
             Ok(url) if url.origin().is_tuple() => url.origin().ascii_serialization(),
@@ -50,7 +50,7 @@ impl RedirectUri {
         }
     }
 
-    /// This address with parameters, after those that it has.
+    /// Appends parameters.
     pub fn with(&self, parameters: &[(&str, &str)]) -> String {
         let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
         let separator = if self.0.contains('?') { '&' } else { '?' };

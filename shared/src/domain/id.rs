@@ -60,7 +60,7 @@ impl<T: Entity> FromStr for Id<T> {
     fn from_str(text: &str) -> Result<Self, Violation> {
         let ulid = text.strip_prefix(T::PREFIX).and_then(|rest| rest.strip_prefix('_'));
         let id = ulid.and_then(|ulid| Ulid::from_string(ulid).ok()).map(Self::of);
-        id.filter(|id| id.to_string() == text).ok_or(Violation::Format("an id of this kind"))
+        id.filter(|id| id.to_string() == text).ok_or(Violation::Format("a valid id"))
     }
 }
 

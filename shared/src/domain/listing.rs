@@ -1,4 +1,4 @@
-//! What a client may ask of the catalogue's list.
+//! Filters and order of a list of products.
 
 use serde::Serialize;
 use strum::{EnumString, VariantNames};
@@ -8,27 +8,22 @@ use super::{
     validation::{self, Object, Violation},
 };
 
-/// Which products, in which order. Two equal listings are the same query, so a cursor is bound to it.
+/// Filters and order. A cursor is bound to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listing {
-    /// Only those of this category.
     pub category: Option<Category>,
-    /// Only those of this status.
     pub status: ProductStatus,
-    /// Only those that cost so many minor units or more.
+    /// In minor units.
     pub min_price: Option<i64>,
-    /// Only those that cost so many minor units or less.
+    /// In minor units.
     pub max_price: Option<i64>,
-    /// Only those that are, or are not, available.
     pub in_stock: Option<bool>,
-    /// Only those with, for each of these, a word in the name that begins so.
+    /// Prefixes of words in the name. All of them must match.
     pub words: Vec<String>,
-    /// The order.
     pub sort: Sort,
 }
 
 impl Listing {
-    /// Reads it from the query.
     pub fn read(query: &mut Object) -> Option<Self> {
         let price = |text: &str, min| {
             validation::number(text).and_then(|amount| validation::within(amount, min, i64::MAX))
@@ -53,7 +48,6 @@ impl Listing {
     }
 }
 
-/// The order of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Sort {
@@ -65,7 +59,7 @@ pub enum Sort {
     Name,
 }
 
-/// How many items a page holds: `limit`, 1 to 100, else 20.
+/// Reads the `limit` of a page: 1 to 100, by default 20.
 pub fn limit(query: &mut Object) -> Option<usize> {
     let limit = |text: &str| validation::number(text).and_then(|limit| validation::within(limit, 1, 100));
     let limit = query.field("limit").or(20, |field| field.text(limit));
@@ -78,5 +72,9 @@ fn boolean(text: &str) -> Result<bool, Violation> {
 
 fn search_words(text: &str) -> Result<Vec<String>, Violation> {
     let words = product::words(&validation::line(text, 1, 100)?);
-    if words.is_empty() { Err(Violation::Format("words of letters or digits")) } else { Ok(words) }
+    if words.is_empty() {
+        Err(Violation::Format("one or more words of letters or digits"))
+    } else {
+        Ok(words)
+    }
 }

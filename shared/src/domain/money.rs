@@ -15,10 +15,9 @@ pub struct Money {
 }
 
 impl Money {
-    /// The largest price of one piece, in minor units. A million of them is still far from overflow.
+    /// Maximum price of one piece, in minor units. A million pieces are still far from overflow.
     pub const MAX_PRICE: i64 = 99_999_999_999;
 
-    /// So many minor units of a currency.
     pub fn new(amount: i64, currency: Currency) -> Self {
         Self { amount, currency }
     }
@@ -30,37 +29,36 @@ impl Money {
         Some(Self::new(amount?, currency?))
     }
 
-    /// Reads a sum of prices, as a price, but of any size.
+    /// Reads a total, which may exceed [`Self::MAX_PRICE`].
     pub fn read_total(total: &mut Object) -> Option<Self> {
         let amount = total.field("amount").integer(|amount| validation::within(amount, 0, i64::MAX));
         let currency = total.field("currency").text(currency);
         Some(Self::new(amount?, currency?))
     }
 
-    /// Minor units.
+    /// Returns the minor units.
     pub fn amount(self) -> i64 {
         self.amount
     }
 
-    /// The currency of the amount.
     pub fn currency(self) -> Currency {
         self.currency
     }
 
-    /// The sum, unless the currencies differ or it overflows.
+    /// Returns the sum, unless the currencies differ or it overflows.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let amount = self.amount.checked_add(other.amount)?;
         (self.currency == other.currency).then_some(Self { amount, ..self })
     }
 
-    /// So many times the amount, unless it overflows.
+    /// Returns the product, unless it overflows.
     pub fn checked_mul(self, times: i64) -> Option<Self> {
         Some(Self { amount: self.amount.checked_mul(times)?, ..self })
     }
 }
 
 impl fmt::Display for Money {
-    /// As people write it: `19.99 USD`, `1999 JPY`.
+    /// Writes `19.99 USD` or `1999 JPY`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = usize::from(self.currency.exponent().unwrap_or(0));
         let digits = format!("{:0width$}", self.amount.unsigned_abs(), width = decimals + 1);
@@ -71,8 +69,8 @@ impl fmt::Display for Money {
     }
 }
 
-/// A currency that has minor units: not gold, nor the code for testing.
+/// Accepts a currency with minor units, which excludes gold and the code for testing.
 fn currency(code: &str) -> Result<Currency, Violation> {
     let currency = Currency::from_code(code).filter(|currency| currency.exponent().is_some());
-    currency.ok_or(Violation::UnknownValue(&["the currency codes of ISO 4217"]))
+    currency.ok_or(Violation::UnknownValue(&["the ISO 4217 currency codes"]))
 }

@@ -70,7 +70,7 @@ impl FromStr for OrderId {
 
     /// Accepts only what [`Display`](fmt::Display) writes: an id has one spelling.
     fn from_str(text: &str) -> Result<Self, Violation> {
-        const FORM: Violation = Violation::Format("an id of this kind");
+        const FORM: Violation = Violation::Format("a valid id");
         // The prefix, its underscore and a ULID.
         let (order, customer) = text.split_at_checked(OwnPart::PREFIX.len() + 27).ok_or(FORM)?;
         let customer = format!("{}_{customer}", User::PREFIX);

@@ -123,7 +123,7 @@ impl NewPayment {
 }
 
 fn payment_method(text: &str) -> Result<String, Violation> {
-    const FORM: Violation = Violation::Format("a token of the payment provider, as in pm_card_visa");
+    const FORM: Violation = Violation::Format("a payment method id, such as pm_card_visa");
     let token = text.strip_prefix("pm_").unwrap_or("");
     if text.len() > 255 {
         return Err(Violation::TooLong(255));
@@ -137,7 +137,7 @@ fn address(text: &str) -> Result<String, Violation> {
         return Err(Violation::TooLong(2048));
     }
     let web = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    web.map(|_| text.to_owned()).ok_or(Violation::Format("a web address"))
+    web.map(|_| text.to_owned()).ok_or(Violation::Format("an http or https URL"))
 }
 
 /// Request to capture an authorized payment.
@@ -252,7 +252,6 @@ pub struct RefundUpdate {
     pub refund_id: Option<Id<Refund>>,
     /// Id of the provider's PaymentIntent.
     pub provider_id: String,
-    /// How far it is.
     pub status: RefundStatus,
 }
 

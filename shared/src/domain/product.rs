@@ -1,4 +1,4 @@
-//! The catalogue: products and what may be said of them.
+//! Products.
 
 use std::collections::BTreeMap;
 
@@ -12,28 +12,23 @@ use super::{
     validation::{self, Object, Violation},
 };
 
-/// A thing that the shop sells, as everybody may see it.
+/// A product, as customers see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Product {
-    /// Its identifier, for ever.
     pub id: Id<Product>,
-    /// The seller's own number for it, unique in the shop, for ever.
+    /// Unique and unchangeable.
     pub sku: Sku,
-    /// What may be said of it, and changed.
     #[serde(flatten)]
     pub details: Details,
-    /// How much of it there is, roughly: the count itself is the staff's.
     pub availability: Availability,
-    /// Whether it can be bought.
     pub status: ProductStatus,
-    /// When it entered the catalogue.
     pub created_at: Timestamp,
-    /// When the entry last changed. A change of stock is none.
+    /// Changes of stock don't count.
     pub updated_at: Timestamp,
 }
 
 impl Product {
-    /// What an ETag of it names: the entry's version, and the availability that is shown with it.
+    /// Returns the ETag: version of the entry and availability.
     pub fn etag(&self, version: i64) -> String {
         format!("{version}-{}", self.availability.into_str())
     }
@@ -43,26 +38,24 @@ impl Entity for Product {
     const PREFIX: &'static str = "prod";
 }
 
-/// What an entry of the catalogue says, and what a PATCH may change of it.
+/// Changeable data of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Details {
     /// One line, 1 to 200 characters.
     pub name: String,
-    /// Up to 10,000 characters; absent from lists, which carry summaries.
+    /// Up to 10,000 characters. Lists omit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The one category it is listed under.
     pub category: Category,
-    /// What one piece costs.
+    /// Price of one piece.
     pub price: Money,
-    /// URLs or paths of pictures, the best first; up to 10.
+    /// Up to 10 URLs or paths, main image first.
     pub images: Vec<String>,
-    /// Facts such as colour and size; up to 20.
+    /// Up to 20 properties such as colour and size.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl Details {
-    /// Reads them from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
         let name = body.field("name").text(|text| validation::line(text, 1, 200));
         let description = body
@@ -85,34 +78,30 @@ impl Details {
         })
     }
 
-    /// The words of the name, as search compares them.
+    /// Returns the words of the name for search.
     pub fn words(&self) -> Vec<String> {
         words(&self.name)
     }
 }
 
-/// The words in a text: runs of letters and digits, in lower case.
+/// Splits a text into words: runs of letters and digits, in lower case.
 pub fn words(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect()
 }
 
-/// What a client sends to put a product into the catalogue.
+/// Request to create a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewProduct {
-    /// The seller's number for it.
     pub sku: Sku,
-    /// What is said of it.
     #[serde(flatten)]
     pub details: Details,
-    /// How many pieces there are to begin with.
     pub initial_stock: i64,
-    /// At how many available pieces and fewer it counts as low.
+    /// Stock counts as low at this many available pieces or fewer.
     pub low_stock_threshold: i64,
 }
 
 impl NewProduct {
-    /// Reads it from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
         let sku = body.field("sku").text(Sku::parse);
         let details = Details::read(body);
@@ -128,7 +117,6 @@ impl NewProduct {
         })
     }
 
-    /// The entry that it makes.
     pub fn product(&self, id: Id<Product>, now: Timestamp) -> Product {
         Product {
             id,
@@ -142,18 +130,16 @@ impl NewProduct {
     }
 }
 
-/// Everything that a PATCH may change: the entry's details, and where its stock counts as low.
+/// Everything that a PATCH may change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Editable {
-    /// What is said of the product.
     #[serde(flatten)]
     pub details: Details,
-    /// At how many available pieces and fewer it counts as low.
+    /// Stock counts as low at this many available pieces or fewer.
     pub low_stock_threshold: i64,
 }
 
 impl Editable {
-    /// Reads it from the document that a patch has made.
     pub fn read(body: &mut Object) -> Option<Self> {
         let (details, low_stock_threshold) = (Details::read(body), low_stock_threshold(body));
         Some(Self { details: details?, low_stock_threshold: low_stock_threshold? })
@@ -165,7 +151,7 @@ fn low_stock_threshold(body: &mut Object) -> Option<i64> {
         .or(5, |field| field.integer(|pieces| validation::within(pieces, 0, 1_000_000)))
 }
 
-/// Whether a product can be bought. Nothing is ever destroyed: old orders stay readable.
+/// Products are never deleted, because old orders refer to them.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
 )]
@@ -209,8 +195,6 @@ impl Availability {
 pub struct Sku(String);
 
 impl Sku {
-    /// Reads it as clients write it.
-    ///
     /// # Errors
     /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::Format`].
     pub fn parse(text: &str) -> Result<Self, Violation> {
@@ -219,11 +203,10 @@ impl Sku {
         if text.chars().all(fits) {
             Ok(Self(text))
         } else {
-            Err(Violation::Format("letters, digits, '.', '_', '-'"))
+            Err(Violation::Format("made of letters, digits, '.', '_' and '-'"))
         }
     }
 
-    /// The text of it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -235,8 +218,6 @@ impl Sku {
 pub struct Category(String);
 
 impl Category {
-    /// Reads it as clients write it.
-    ///
     /// # Errors
     /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::Format`].
     pub fn parse(text: &str) -> Result<Self, Violation> {
@@ -245,17 +226,16 @@ impl Category {
         if text.chars().all(fits) {
             Ok(Self(text))
         } else {
-            Err(Violation::Format("lower-case letters, digits, '-'"))
+            Err(Violation::Format("made of lower-case letters, digits and '-'"))
         }
     }
 
-    /// The text of it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// An absolute path below the shop, or an http(s) URL; up to 500 characters.
+/// Accepts an absolute path of the shop or an http(s) URL, up to 500 characters.
 fn image_address(text: &str) -> Result<String, Violation> {
     let text = validation::line(text, 1, 500)?;
     let path = text.starts_with('/') && !text.starts_with("//");

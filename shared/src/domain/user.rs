@@ -11,25 +11,19 @@ use super::{
     validation::{self, Object, Violation},
 };
 
-/// A user of the shop: customer, staff or admin, as they and the staff may see them.
+/// A user: customer, staff or admin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Their identifier, for ever.
     pub id: Id<User>,
-    /// The address that they log in with, proven to be theirs.
+    /// Verified address, with which they log in.
     pub email: EmailAddress,
-    /// What they say of themselves, and may change.
     #[serde(flatten)]
     pub profile: Profile,
-    /// What they are allowed, as a set of scopes.
     pub role: Role,
-    /// Whether they may log in.
     pub status: AccountStatus,
-    /// Always true: only a proven e-mail becomes an account.
+    /// Always true: an account needs a verified address.
     pub email_verified: bool,
-    /// When the account was opened.
     pub created_at: Timestamp,
-    /// When this last changed.
     pub updated_at: Timestamp,
 }
 
@@ -37,25 +31,23 @@ impl Entity for User {
     const PREFIX: &'static str = "usr";
 }
 
-/// What users say of themselves, and what a PATCH of theirs may change.
+/// The part of an account that its user may change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// One line, 1 to 100 characters.
     pub name: String,
-    /// Where they can be called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Phone>,
-    /// Where they have things sent; up to 20.
+    /// Up to 20.
     pub addresses: Vec<Address>,
 }
 
 impl Profile {
-    /// The profile that a new account begins with.
+    /// Makes the profile of a new account.
     pub fn named(name: String) -> Self {
         Self { name, phone: None, addresses: Vec::new() }
     }
 
-    /// Reads it from the document that a patch has made.
     pub fn read(body: &mut Object) -> Option<Self> {
         let name = body.field("name").text(name);
         let phone = body.field("phone").optional(|field| field.text(Phone::parse));
@@ -65,7 +57,7 @@ impl Profile {
     }
 }
 
-/// A person's name: one line, 1 to 100 characters.
+/// Accepts a user's name: one line, 1 to 100 characters.
 ///
 /// # Errors
 /// As for [`validation::line`].
@@ -73,17 +65,15 @@ pub fn name(text: &str) -> Result<String, Violation> {
     validation::line(text, 1, 100)
 }
 
-/// What the staff may change of a user.
+/// The part of an account that admins may change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AccessUpdate {
-    /// What they are allowed.
     pub role: Role,
-    /// Whether they may log in.
     pub status: AccountStatus,
 }
 
 impl AccessUpdate {
-    /// Reads it from the document that a patch has made; tells, too, whether a lock on log-ins is to be lifted.
+    /// Also returns whether to lift a lock on log-ins.
     pub fn read(body: &mut Object) -> Option<(Self, bool)> {
         let role = body.field("role").text(validation::one_of);
         let status = body.field("status").text(validation::one_of);
@@ -94,7 +84,7 @@ impl AccessUpdate {
     }
 }
 
-/// A user's role: the set of scopes that a session of theirs gets.
+/// A user's role, which determines the scopes of their sessions.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
 )]
@@ -107,7 +97,6 @@ pub enum Role {
     Admin,
 }
 
-/// Whether a user may log in.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantNames,
 )]
@@ -125,8 +114,8 @@ pub enum AccountStatus {
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Reads it by the rule of HTML (<https://html.spec.whatwg.org/#valid-e-mail-address>), which leaves out what of
-    /// RFC 5322 no mailbox uses; up to 254 characters, 64 before the `@`, and a dot behind it.
+    /// Accepts HTML's definition (<https://html.spec.whatwg.org/#valid-e-mail-address>), which excludes the parts of RFC 5322
+    /// that no mailbox uses: up to 254 characters, 64 before the `@`, and a dot after it.
     ///
     /// # Errors
     /// [`Violation::TooLong`], [`Violation::Format`].
@@ -151,20 +140,17 @@ impl EmailAddress {
         if fits { Ok(Self(text.to_ascii_lowercase())) } else { Err(FORM) }
     }
 
-    /// The text of it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A telephone number: 3 to 15 digits (ITU-T E.164), perhaps with a `+` in front, and what people put between them.
+/// A telephone number: 3 to 15 digits (ITU-T E.164), with an optional `+` and common separators.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Phone(String);
 
 impl Phone {
-    /// Reads it as people write it.
-    ///
     /// # Errors
     /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::Format`].
     pub fn parse(text: &str) -> Result<Self, Violation> {
@@ -180,10 +166,10 @@ impl Phone {
     }
 }
 
-/// Where things are sent.
+/// A postal address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
-    /// Whose name stands on the parcel; up to 100 characters.
+    /// Recipient, up to 100 characters.
     pub name: String,
     /// Street and number; up to 200 characters.
     pub line1: String,
@@ -192,20 +178,19 @@ pub struct Address {
     pub line2: Option<String>,
     /// Up to 100 characters.
     pub city: String,
-    /// State, province or county, where the country has them; up to 100 characters.
+    /// State, province or county, up to 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Up to 20 characters.
     pub postal_code: String,
-    /// The country.
     pub country: Country,
-    /// Whom the carrier may call.
+    /// For the carrier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Phone>,
 }
 
 impl Address {
-    /// What of it stays when a person is forgotten: the country.
+    /// Returns what remains after erasure: the country.
     pub fn erased(&self) -> Self {
         let gone = || "(erased)".to_owned();
         Self {
@@ -220,7 +205,6 @@ impl Address {
         }
     }
 
-    /// Reads it from a client's object.
     pub fn read(body: &mut Object) -> Option<Self> {
         let line = |max| move |text: &str| validation::line(text, 1, max);
         let name = body.field("name").text(line(100));
@@ -244,38 +228,33 @@ impl Address {
     }
 }
 
-/// A country by its two letters (ISO 3166-1 alpha-2).
+/// A country (ISO 3166-1 alpha-2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Country(String);
 
 impl Country {
-    /// Reads it as clients write it: in capitals.
-    ///
     /// # Errors
     /// [`Violation::Format`].
     pub fn parse(text: &str) -> Result<Self, Violation> {
-        // The library reads small letters, too; the API has one spelling.
+        // The library also accepts lower case.
         let known = text.bytes().all(|b| b.is_ascii_uppercase()) && rust_iso3166::from_alpha2(text).is_some();
         if known {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Violation::Format("a country of ISO 3166-1, as in DE"))
+            Err(Violation::Format("an ISO 3166-1 alpha-2 country code, such as DE"))
         }
     }
 }
 
-/// What somebody sends to open an account, but for the password.
+/// A registration without its password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applicant {
-    /// The address that they want to log in with.
     pub email: EmailAddress,
-    /// What they are called.
     pub name: String,
 }
 
 impl Applicant {
-    /// The user that they become.
     pub fn user(self, id: Id<User>, role: Role, now: Timestamp) -> User {
         User {
             id,
@@ -290,40 +269,39 @@ impl Applicant {
     }
 }
 
-/// A registration that waits for the proof of its e-mail.
+/// Marker of registration ids.
 pub enum Registration {}
 
 impl Entity for Registration {
     const PREFIX: &'static str = "reg";
 }
 
-/// A request to set a new password.
+/// Marker of password reset ids.
 pub enum Reset {}
 
 impl Entity for Reset {
     const PREFIX: &'static str = "rst";
 }
 
-/// A program that uses the shop with tokens of its own (RFC 6749, section 2).
+/// Marker of OAuth client ids (RFC 6749, section 2).
 pub enum Client {}
 
 impl Entity for Client {
     const PREFIX: &'static str = "cli";
 }
 
-/// A session of a user: the family of refresh tokens that one log-in begins.
+/// Marker of session ids. A session is a family of refresh tokens.
 pub enum Session {}
 
 impl Entity for Session {
     const PREFIX: &'static str = "ses";
 }
 
-/// Whoever does something in the shop.
+/// Caller of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// A person.
     User(Id<User>),
-    /// A program, in nobody's name but its own.
+    /// A machine client.
     Client(Id<Client>),
 }
 

@@ -26,7 +26,7 @@ pub enum Violation {
     #[error("is required")]
     Required,
     /// The object has no such field, or the client may not set it.
-    #[error("is not a field that can be set here")]
+    #[error("is unknown or read-only")]
     UnknownField,
     #[error("is not a parameter of this operation")]
     UnknownParameter,
@@ -52,15 +52,15 @@ pub enum Violation {
     TooMany(usize),
     #[error("must have {0} entries or more")]
     TooFew(usize),
-    #[error("has a price in another currency than the products before it")]
+    #[error("must be priced in the same currency as the other items")]
     MixedCurrencies,
     /// The password is on the blocklist.
-    #[error("is one of the passwords that attackers try first")]
+    #[error("is too common")]
     CommonPassword,
-    #[error("must be more than a few repeated characters, a sequence or neighbouring keys")]
+    #[error("is too easy to guess: it consists of repeated characters, sequences or neighbouring keys")]
     RepetitivePassword,
     /// The password consists of its owner's name, their e-mail address or the shop's name.
-    #[error("must be more than your name, your e-mail address or the shop's name")]
+    #[error("must not be based on your name, your e-mail address or the shop's name")]
     PersonalPassword,
 }
 

@@ -85,6 +85,14 @@ pub enum ErrorFormat {
     Page,
 }
 
+impl Response {
+    /// The problem that an error becomes, for an operation whose result can be an error. `request_id` is that of the request
+    /// which had this result first.
+    pub fn problem(error: &Error, request_id: &str) -> Self {
+        response(error, ErrorFormat::Problem, request_id)
+    }
+}
+
 /// Returns the response of an error. Internal causes go only to the log.
 pub(super) fn response(error: &Error, format: ErrorFormat, request_id: &str) -> Response {
     let status = status(error);
@@ -92,7 +100,11 @@ pub(super) fn response(error: &Error, format: ErrorFormat, request_id: &str) -> 
         ErrorFormat::Problem => problem(error, status, request_id),
         ErrorFormat::OAuth => oauth_problem(error, status),
         ErrorFormat::Page => {
-            let title = if status.is_server_error() { "We are sorry" } else { "This does not work" };
+            let title = if status.is_server_error() {
+                "Something went wrong"
+            } else {
+                "Something is wrong with this request"
+            };
             Response::html_with(status, oauth::error_page(title, &error.to_string()))
         }
     };

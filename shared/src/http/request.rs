@@ -1,4 +1,4 @@
-//! The request.
+//! HTTP requests.
 
 use std::{
     net::{IpAddr, Ipv6Addr},

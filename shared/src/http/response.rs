@@ -14,7 +14,7 @@ use lambda_http::{
 use serde::Serialize;
 
 use super::{
-    ErrorFormat, cursor, problem,
+    cursor,
     request::Request,
     version::{Retirements, Version},
 };
@@ -43,7 +43,7 @@ pub(super) struct CommonHeaders {
 
 impl CommonHeaders {
     pub fn from_env() -> Result<Self, ConfigError> {
-        let origin = config::optional("ALLOWED_ORIGIN").unwrap_or_else(|| "*".to_owned());
+        let origin = config::required("ALLOWED_ORIGIN")?;
         Ok(Self { origin, retirements: Retirements::from_env()? })
     }
 }
@@ -79,12 +79,6 @@ impl Response {
     /// As for [`Self::ok`].
     pub fn in_progress(body: &impl Serialize) -> Result<Self, Error> {
         Self::json(StatusCode::ACCEPTED, "application/json", body)
-    }
-
-    /// The problem that an error becomes, for an operation whose result can be an error. `request_id` is that of the request
-    /// which had this result first.
-    pub fn problem(error: &Error, request_id: &str) -> Self {
-        problem::response(error, ErrorFormat::Problem, request_id)
     }
 
     /// 202 without a body.

@@ -5,8 +5,7 @@ use maud::{DOCTYPE, html};
 use super::notification::OrderNotification;
 use crate::domain::{
     inventory::ItemQuantity,
-    money::Money,
-    order::{Fulfilment, Line, Order},
+    order::{Line, Order},
 };
 
 /// A mail to a customer.
@@ -60,73 +59,78 @@ impl Email {
         }
     }
 
-    pub fn text(&self, storefront: &str) -> EmailText {
+    /// Returns the content, in the name of `shop` and with links to `storefront`.
+    pub fn text(&self, shop: &str, storefront: &str) -> EmailText {
         let link = |path: &str, token: &str| format!("{storefront}/{path}?token={token}");
         match self {
             Self::Verification { token } => EmailText {
                 subject: "Confirm your e-mail address",
                 paragraphs: vec![
-                    "somebody, we hope you, wants to open an account with this e-mail address.".to_owned(),
-                    "To confirm it, follow the link and enter the password that you chose. The link is good for 24 hours."
+                    format!("Someone, hopefully you, signed up for {shop} with this e-mail address."),
+                    "To open your account, follow the link and enter the password you chose. The link expires in 24 hours."
                         .to_owned(),
                 ],
-                link: Some(("Confirm my address", link("verify-email", token))),
+                link: Some(("Confirm my e-mail address", link("verify-email", token))),
                 token: Some(token.clone()),
-                closing: "If it was not you, do nothing: without this mail and the password no account is opened.",
+                closing: "If this wasn't you, ignore this mail. No account is opened without your confirmation.",
                 ..EmailText::default()
             },
             Self::AlreadyRegistered => EmailText {
                 subject: "You already have an account",
                 paragraphs: vec![
-                    "somebody, perhaps you, wanted to open an account with this e-mail address. You have one already."
+                    format!(
+                        "Someone, perhaps you, tried to sign up for {shop} with this e-mail address, but you already \
+                         have an account."
+                    ),
+                    "Log in with your password. If you have forgotten it, you can reset it on the log-in page."
                         .to_owned(),
-                    "You can log in with your password. If you have forgotten it, ask for a new one.".to_owned(),
                 ],
                 link: Some(("Log in", storefront.to_owned())),
-                closing: "If it was not you, do nothing: your account is as it was.",
+                closing: "If this wasn't you, ignore this mail. Your account has not changed.",
                 ..EmailText::default()
             },
             Self::ResetPassword { token } => EmailText {
-                subject: "Choose a new password",
+                subject: "Reset your password",
                 paragraphs: vec![
-                    "somebody, we hope you, has asked for a new password for your account.".to_owned(),
-                    "To choose one, follow the link. It is good once, for 30 minutes, and ends all your sessions."
+                    format!("Someone, hopefully you, asked to reset the password of your {shop} account."),
+                    "Follow the link to choose a new one. The link works once and expires in 30 minutes. A new password \
+                     logs you out on all your devices."
                         .to_owned(),
                 ],
                 link: Some(("Choose a new password", link("reset-password", token))),
                 token: Some(token.clone()),
-                closing: "If it was not you, do nothing: your password is as it was.",
+                closing: "If this wasn't you, ignore this mail. Your password has not changed.",
                 ..EmailText::default()
             },
             Self::PasswordChanged => EmailText {
                 subject: "Your password was changed",
-                paragraphs: vec![
-                    "the password of your account was changed, and your other sessions were ended.".to_owned(),
-                ],
-                link: Some(("Choose a new password", format!("{storefront}/forgot-password"))),
-                closing: "If it was not you, choose a new password at once: follow the link and ask for one.",
+                paragraphs: vec![format!(
+                    "The password of your {shop} account was changed, and all other sessions were logged out."
+                )],
+                link: Some(("Reset my password", format!("{storefront}/forgot-password"))),
+                closing: "If this wasn't you, reset your password now.",
                 ..EmailText::default()
             },
             Self::SessionsEnded => EmailText {
-                subject: "Your sessions were ended",
+                subject: "You were logged out",
                 paragraphs: vec![
-                    "you were logged out: at your own wish, because your account has changed, or because one of your \
-                     sessions looked as if it were used by somebody else."
+                    format!("We logged you out of your {shop} account."),
+                    "This happens when you log out on all devices, when your account's role or status changes, or when \
+                     someone else may have used one of your sessions."
                         .to_owned(),
-                    "Log in again to go on.".to_owned(),
                 ],
                 link: Some(("Log in", storefront.to_owned())),
-                closing: "If you don't know why, choose a new password.",
+                closing: "If you don't know why this happened, reset your password.",
                 ..EmailText::default()
             },
             Self::Order(order, news) => {
-                let (subject, paragraph, list) = of_order(order, *news);
+                let (subject, paragraph, list) = of_order(shop, order, *news);
                 EmailText {
                     subject,
                     paragraphs: vec![paragraph],
                     list,
-                    link: Some(("Your order", format!("{storefront}/orders/{}", order.id))),
-                        closing: "Thank you for your order.",
+                    link: Some(("View your order", format!("{storefront}/orders/{}", order.id))),
+                    closing: "If you have questions about your order, please contact us.",
                     ..EmailText::default()
                 }
             }
@@ -135,45 +139,49 @@ impl Email {
 }
 
 /// Returns subject, paragraph and product list of a mail about an order.
-fn of_order(order: &Order, news: OrderNotification) -> (&'static str, String, Vec<String>) {
-    let piece = |quantity: i64, line: &Line| format!("{quantity} \u{d7} {}", line.name);
-    let all = || order.lines.iter().map(|line| piece(line.quantity, line)).collect();
-    let shipped_item = |item: &ItemQuantity| {
-        let line = order.lines.iter().find(|line| line.product_id == item.product_id)?;
-        Some(piece(item.quantity, line))
+fn of_order(shop: &str, order: &Order, news: OrderNotification) -> (&'static str, String, Vec<String>) {
+    let item = |quantity: i64, line: &Line| format!("{quantity} \u{d7} {}", line.name);
+    let all = || order.lines.iter().map(|line| item(line.quantity, line)).collect();
+    let shipped_item = |shipped: &ItemQuantity| {
+        let line = order.lines.iter().find(|line| line.product_id == shipped.product_id)?;
+        Some(item(shipped.quantity, line))
     };
     match news {
         OrderNotification::Confirmed => {
-            let say = format!("your order is confirmed, and paid with {}. We ship it soon.", order.total);
-            ("Your order is confirmed", say, all())
+            let text = format!(
+                "Thank you for your order from {shop}. Your payment of {} went through, and we will let you know when your \
+                 order ships.",
+                order.total
+            );
+            ("Your order is confirmed", text, all())
         }
         OrderNotification::Shipped(id) => {
             let parcel = order.fulfilments.iter().find(|fulfilment| fulfilment.id == id);
             let list = parcel.into_iter().flat_map(|parcel| &parcel.lines).filter_map(shipped_item).collect();
-            ("Your order is on its way", shipped(parcel), list)
+            let text = match parcel.and_then(|parcel| parcel.tracking.as_ref()) {
+                Some(tracking) => format!(
+                    "These items from your {shop} order have shipped with {}. The tracking number is {}.",
+                    tracking.carrier, tracking.number
+                ),
+                None => format!("These items from your {shop} order have shipped."),
+            };
+            ("Your order is on its way", text, list)
         }
         OrderNotification::Refunded(amount) => {
-            ("Your money is on its way back", refunded(amount), Vec::new())
+            let text = format!(
+                "We refunded {amount} of your {shop} order to your original payment method. Your bank may take a few days to \
+                 show it."
+            );
+            ("Your refund is on its way", text, Vec::new())
         }
         OrderNotification::Cancelled => {
-            let say = "your order is cancelled. What you have paid for it goes back to you.".to_owned();
-            ("Your order is cancelled", say, all())
+            let text = format!(
+                "Your {shop} order was cancelled. If you have paid for it, your money is on its way back to your original \
+                 payment method."
+            );
+            ("Your order was cancelled", text, all())
         }
     }
-}
-
-fn shipped(parcel: Option<&Fulfilment>) -> String {
-    let on_its_way = "we have shipped what stands below";
-    match parcel.and_then(|parcel| parcel.tracking.as_ref()) {
-        Some(tracking) => {
-            format!("{on_its_way}. {} has it, as number {}.", tracking.carrier, tracking.number)
-        }
-        None => format!("{on_its_way}."),
-    }
-}
-
-fn refunded(amount: Money) -> String {
-    format!("we have given back {amount}. It may take your bank some days to show it.")
 }
 
 impl EmailText {
@@ -189,7 +197,7 @@ impl EmailText {
             lines.extend([format!("{label}:"), link.clone(), String::new()]);
         }
         if let Some(token) = &self.token {
-            lines.extend(["The code in it:".to_owned(), token.clone(), String::new()]);
+            lines.extend(["Or enter this code:".to_owned(), token.clone(), String::new()]);
         }
         lines.extend([self.closing.to_owned(), String::new()]);
         lines.join("\n")
@@ -205,7 +213,7 @@ impl EmailText {
                     @for paragraph in &self.paragraphs { p { (paragraph) } }
                     @if !self.list.is_empty() { ul { @for entry in &self.list { li { (entry) } } } }
                     @if let Some((label, link)) = &self.link { p { a href=(link) { (label) } } }
-                    @if let Some(token) = &self.token { p { "The code in it: " code { (token) } } }
+                    @if let Some(token) = &self.token { p { "Or enter this code: " code { (token) } } }
                     p { (self.closing) }
                 }
             }

@@ -47,7 +47,7 @@ impl Ses {
     /// # Errors
     /// [`Error::Unavailable`] if a retry may help.
     pub(super) async fn send(&self, to: &EmailAddress, email: &Email) -> Result<Delivery, Error> {
-        let text = email.text(&self.storefront);
+        let text = email.text(shop_name(&self.from), &self.storefront);
         let content =
             |data: String| Content::builder().charset("UTF-8").data(data).build().map_err(Error::internal);
         let body = Body::builder().text(content(text.plain())?).html(content(text.html())?).build();
@@ -69,5 +69,13 @@ impl Ses {
             Err(failed) if failed.code() == Some(PERMANENT) => Ok(Delivery::Rejected),
             Err(failed) => Err(aws::classify(failed)),
         }
+    }
+}
+
+/// Returns the shop's name: the display name of the sender, or without one its domain.
+fn shop_name(from: &str) -> &str {
+    match from.split_once('<') {
+        Some((name, _)) if !name.trim().is_empty() => name.trim().trim_matches('"'),
+        _ => from.rsplit('@').next().unwrap_or(from).trim_end_matches('>'),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Authorization {
     pub client_name: String,
-    /// What the user would consent to.
+    /// Consent that the user is asked for.
     pub consent: Consent,
     pub state: Option<String>,
     issuer: String,
@@ -63,9 +63,8 @@ impl Authorizer {
         let client = self.client(&client_id).await?;
         let asked = parameters.required("redirect_uri", "redirect_uri is missing.")?;
         let redirect_uri = client.redirect_uris.into_iter().find(|registered| registered.as_str() == asked);
-        let redirect_uri = redirect_uri.ok_or(OAuthError::InvalidRequest(
-            "redirect_uri is not one that is registered for the client.",
-        ))?;
+        let redirect_uri = redirect_uri
+            .ok_or(OAuthError::InvalidRequest("redirect_uri is not registered for this client."))?;
         let state = parameters.get("state").map(str::to_owned);
 
         let failed = |error| {
@@ -94,8 +93,9 @@ impl Authorizer {
 
     /// Finds a client that may request authorization: the shop's own storefront, or one with redirect URIs.
     async fn client(&self, id: &str) -> Result<RequestingClient, Error> {
-        const UNKNOWN: OAuthError =
-            OAuthError::InvalidRequest("client_id is not that of a client that may ask.");
+        const UNKNOWN: OAuthError = OAuthError::InvalidRequest(
+            "client_id is unknown, or this client can't use the authorization code grant.",
+        );
         if id == FIRST_PARTY {
             let callback = RedirectUri::parse(&format!("{}/oauth/callback", self.storefront));
             let callback = callback.map_err(|_| Error::internal("STOREFRONT_URL is not an https URL"))?;

@@ -9,7 +9,7 @@ use crate::{
     store::sessions::Sessions,
 };
 
-/// How the authorization endpoint answers a decision.
+/// Answer of the authorization endpoint to a decision.
 pub enum ConsentAnswer {
     Redirect(String),
     /// The page again, with a message.

@@ -22,7 +22,7 @@ impl ClientCredentials {
                 Ok(Self { id: Some(name), secret: Some(password).filter(|password| !password.is_empty()) })
             }
             Some(_) => Err(OAuthError::InvalidRequest(
-                "Send the client's credentials once: in the header or in the body.",
+                "Send the client credentials once, in the header or in the body.",
             )),
         }
     }

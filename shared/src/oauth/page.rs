@@ -1,5 +1,4 @@
-//! The page on which a person signs in and lets a client in. It works without scripts, in the dark, on a telephone, and
-//! for who listens to it.
+//! The sign-in and consent page. It works without scripts, in dark mode, on phones and with screen readers.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -23,7 +22,7 @@ button[value=deny] { background: transparent; color: inherit; border-color: Gray
 small { display: block; margin-top: 1.5rem }";
 
 impl Authorization {
-    /// The page that asks for this. After a mistake it says so, and keeps what need not be typed again.
+    /// Renders the page, after a mistake with a message and the entered e-mail address.
     pub fn page(&self, mistake: Option<&str>, email: &str) -> Html {
         let consent = &self.consent;
         let (scope, invalid) = (consent.scope.to_string(), mistake.is_some().then_some("true"));
@@ -57,7 +56,7 @@ impl Authorization {
                     button type="submit" name="decision" value="deny" formnovalidate { "Cancel" }
                 }
                 small {
-                    "It can neither pay nor change your account. You go on to " (consent.redirect_uri.source()) "."
+                    "This app can't pay for orders or change your account. After you sign in, you will be sent to " (consent.redirect_uri.source()) "."
                 }
             }
         };
@@ -65,10 +64,10 @@ impl Authorization {
     }
 }
 
-/// A page that says what went wrong.
+/// Renders an error page.
 pub fn error(title: &str, detail: &str) -> Html {
     let body =
-        html! { main { h1 { (title) } p .alert role="alert" { (detail) } p { "Go back, and try again." } } };
+        html! { main { h1 { (title) } p .alert role="alert" { (detail) } p { "Go back and try again." } } };
     page(title, body, "'none'")
 }
 
@@ -92,10 +91,10 @@ fn page(title: &str, body: Markup, form_action: &str) -> Html {
     Html { document: document.into_string(), policy }
 }
 
-/// What a scope means to the person who grants it.
+/// Describes a scope to the user who grants it.
 fn in_words(scope: Scope) -> &'static str {
     match scope {
-        Scope::OrdersOwn => "see your orders, and place orders in your name, which you pay yourself",
+        Scope::OrdersOwn => "see your orders, and place orders for you (you pay for them yourself)",
         Scope::ProfileRead => "see your name, e-mail address, phone number and addresses",
         other => other.into_str(),
     }

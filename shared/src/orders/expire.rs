@@ -1,6 +1,6 @@
 //! Expires unpaid orders.
 
-use super::{checkout::Checkout, process, provider_step, reconcile::count_mismatches};
+use super::{checkout::Checkout, process, provider_step};
 use crate::{
     domain::{
         change::ChangeContext,
@@ -43,7 +43,7 @@ impl Checkout {
             Ok((order, stocks))
         };
         if let Some((before, after)) = process::update(&self.orders, id, context, expire).await? {
-            count_mismatches(&before, &after);
+            provider_step::count_mismatches(&before, &after);
         }
         Ok(())
     }

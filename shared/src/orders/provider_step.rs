@@ -5,15 +5,15 @@ use crate::{
         change::{ChangeContext, Initiator},
         id::Id,
         inventory::StockChanges,
-        order::{ABANDONED_AFTER, Order, OrderError, ProviderStep},
-        payment::{Intent, IntentState, Payment, Refund, RefundUpdate},
+        order::{ABANDONED_AFTER, Order, OrderError, ProviderStep, TimelineEvent, TimelineEventType},
+        payment::{AttemptStatus, Intent, IntentState, Payment, Refund, RefundUpdate},
     },
     error,
     payments::{Provider, ProviderError},
-    telemetry::{self, Level},
+    telemetry::{self, Level, Metric},
 };
 
-/// What the provider has answered.
+/// Answer of the provider.
 #[derive(Clone)]
 pub(super) enum ProviderUpdate {
     Payment(Intent),
@@ -109,4 +109,26 @@ impl ProviderUpdate {
 /// Logs a lost answer of the provider. The order stays in doubt, and reconciliation resolves it.
 pub(super) fn log_in_doubt(error: &ProviderError) {
     telemetry::event(Level::Warn, "the outcome of a payment is in doubt", &error::chain(error));
+}
+
+/// Counts outcomes that the provider had not reported by a response or a webhook.
+pub(super) fn count_mismatches(before: &Order, after: &Order) {
+    // The shop itself cancels payments that were not authorized.
+    let was_authorized = |event: &TimelineEvent| {
+        let payment = event.payment_id.and_then(|id| before.payment(id));
+        payment.is_some_and(|payment| payment.status == AttemptStatus::Authorized)
+    };
+    for event in after.events_since(before) {
+        let unreported = match event.r#type {
+            TimelineEventType::Authorized
+            | TimelineEventType::Paid
+            | TimelineEventType::PaymentFailed
+            | TimelineEventType::RefundFailed => true,
+            TimelineEventType::PaymentVoided => was_authorized(event),
+            _ => false,
+        };
+        if unreported {
+            telemetry::count(Metric::ReconciliationMismatches);
+        }
+    }
 }

@@ -6,9 +6,8 @@ use super::{checkout::Checkout, process, provider_step};
 use crate::{
     domain::{
         change::ChangeContext,
-        order::{ABANDONED_AFTER, DueQueue, Order, ProviderStep, TimelineEvent, TimelineEventType},
+        order::{ABANDONED_AFTER, DueQueue, Order, ProviderStep},
         order_id::OrderId,
-        payment::AttemptStatus,
         time::Timestamp,
     },
     error::Error,
@@ -60,7 +59,7 @@ impl Checkout {
             before = match saved {
                 Saved::Committed(after) => {
                     if matches!(step, ProviderStep::ResolvePayment(_) | ProviderStep::ResolveRefund(..)) {
-                        count_mismatches(&before.value, &after.value);
+                        provider_step::count_mismatches(&before.value, &after.value);
                     }
                     after
                 }
@@ -71,28 +70,6 @@ impl Checkout {
             }
         }
         Err(contended())
-    }
-}
-
-/// Counts outcomes that the provider had not reported by a response or a webhook.
-pub(super) fn count_mismatches(before: &Order, after: &Order) {
-    // The shop itself cancels payments that were not authorized.
-    let was_authorized = |event: &TimelineEvent| {
-        let payment = event.payment_id.and_then(|id| before.payment(id));
-        payment.is_some_and(|payment| payment.status == AttemptStatus::Authorized)
-    };
-    for event in after.events_since(before) {
-        let unreported = match event.r#type {
-            TimelineEventType::Authorized
-            | TimelineEventType::Paid
-            | TimelineEventType::PaymentFailed
-            | TimelineEventType::RefundFailed => true,
-            TimelineEventType::PaymentVoided => was_authorized(event),
-            _ => false,
-        };
-        if unreported {
-            telemetry::count(Metric::ReconciliationMismatches);
-        }
     }
 }
 

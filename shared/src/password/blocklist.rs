@@ -1,10 +1,10 @@
-//! The words that attackers try first: commonly used and breached passwords, as a filter of 300 KB.
+//! Words that attackers try first: common and breached passwords, as a filter of 300 KB.
 //!
-//! The filter keeps 36 bits of each word's fingerprint, so that about one look-up in 800,000 finds a word that is not
-//! listed. Functions that set no password are linked without it.
+//! The filter keeps 36 bits of each word's fingerprint: about one look-up in 800,000 is a false positive. Functions that set
+//! no password don't link it.
 //!
-//! [`BUILT_IN`] was made by `cargo shop blocklist` of these lists, which begin with the words that are used most: of
-//! all their words of 15 or more characters, and the 74,000 most used of the shorter ones.
+//! `cargo shop blocklist` made [`BUILT_IN`] from these lists, which are sorted by use: all words of 15 or more characters, and
+//! the 74,000 most used shorter ones.
 //!
 //! | list | from | licence |
 //! | --- | --- | --- |
@@ -13,27 +13,27 @@
 //! | passwords that Django refuses | Django 6.1.3 (PyPI) | BSD-3-Clause |
 //! | what those lack: famous phrases, this century's years | local/blocklist.txt | the shop's own |
 //!
-//! How to make it again stands in local/src/blocklist.rs.
+//! `cargo shop blocklist --help` tells how to make it again.
 
 /// The filter that the shop uses.
 pub static BUILT_IN: Blocklist<'static> = Blocklist(include_bytes!("blocklist.bin"));
 
-/// How many buckets the words are sorted into, by some bits of their fingerprints.
+/// Number of buckets, chosen by some bits of the fingerprint.
 pub const BUCKETS: usize = 1 << 14;
-/// The bytes of a number in the file, least significant first: first the buckets' ends, then the entries.
+/// Bytes of a number in the file, little-endian: first the ends of the buckets, then the entries.
 pub const BYTES: usize = 3;
 
-/// A filter: for each bucket, where its entries end; then the entries ([`Fingerprint::entry`]) of all buckets.
+/// A filter: the end of each bucket's entries, followed by the entries ([`Fingerprint::entry`]) of all buckets.
 #[derive(Clone, Copy)]
 pub struct Blocklist<'a>(&'a [u8]);
 
 impl<'a> Blocklist<'a> {
-    /// The filter in that file's content.
+    /// Parses a file.
     pub fn new(file: &'a [u8]) -> Self {
         Self(file)
     }
 
-    /// How often the word is used, if it is listed.
+    /// Looks up how often a word is used, if it is listed.
     pub fn find(self, word: Fingerprint) -> Option<Use> {
         let bucket = word.bucket();
         let start = bucket.checked_sub(1).map_or(Some(0), |before| self.number(before))?;
@@ -49,19 +49,19 @@ impl<'a> Blocklist<'a> {
     }
 }
 
-/// How often a listed word is used.
+/// Frequency of a listed word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// Among the first thousand.
     Most,
     /// Among the first ten thousand.
     Much,
-    /// Less.
+    /// Less often.
     Some,
 }
 
 impl Use {
-    /// What a word's place in a list, from 0, makes of it.
+    /// Returns the frequency of the word at this position of a list, from 0.
     pub fn of(rank: usize) -> Self {
         match rank {
             0..1_000 => Self::Most,
@@ -70,7 +70,7 @@ impl Use {
         }
     }
 
-    /// The logarithm of how many such words there are.
+    /// Returns the binary logarithm of the number of such words.
     pub(super) fn bits(self) -> u32 {
         match self {
             Self::Most => 10,
@@ -80,30 +80,28 @@ impl Use {
     }
 }
 
-/// What tells words apart: FNV-1a, which can be taken on character by character, over the characters in lower case.
+/// Fingerprint of a word: FNV-1a over its lower-case characters, which can be extended character by character.
 #[derive(Clone, Copy)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// That of no characters.
+    /// Fingerprint of the empty word.
     pub const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
 
-    /// That of a word.
     pub fn of(word: &str) -> Self {
         word.chars().flat_map(char::to_lowercase).fold(Self::EMPTY, Self::and)
     }
 
-    /// That of the word and one more character.
+    /// Extends the word by a character.
     pub(super) fn and(self, next: char) -> Self {
         Self((self.0 ^ u64::from(next)).wrapping_mul(0x0100_0000_01b3))
     }
 
-    /// The bucket that it is in.
     pub fn bucket(self) -> usize {
         self.bits(0, BUCKETS)
     }
 
-    /// What stands in the bucket for a word so used.
+    /// Returns the entry of a word of this frequency.
     pub fn entry(self, usage: Use) -> usize {
         self.rest() << 2 | usage as usize
     }
@@ -112,7 +110,7 @@ impl Fingerprint {
         self.bits(32, 1 << (8 * BYTES - 2))
     }
 
-    /// As many bits of it as the numbers below `limit` have. All are mixed first: the last character moved only some.
+    /// Reduces the mixed fingerprint to a number below `limit`. Mixing matters, since the last character affects only some bits.
     fn bits(self, from: u32, limit: usize) -> usize {
         let mixed = (self.0 ^ self.0 >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = mixed ^ mixed >> 29;

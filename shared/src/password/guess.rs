@@ -1,12 +1,11 @@
-//! How soon an attacker guesses a password who tries what is common first.
+//! Strength of a password against an attacker who tries common ones first.
 //!
-//! The password is put together of pieces in the way that is cheapest for the attacker: listed words, words about its
-//! owner, runs over the alphabet or a keyboard, repetitions, and single characters. Each piece has its price in bits:
-//! the logarithm of how many such pieces there are to try.
+//! The password is split into pieces in the cheapest way: listed words, words about its owner, runs over the alphabet or a
+//! keyboard, repetitions, and single characters. Each piece costs bits: the binary logarithm of the number of such pieces.
 
 use super::blocklist::{Blocklist, Fingerprint};
 
-/// Prices in bits.
+/// Costs in bits.
 const DIGIT: u32 = 4;
 const LETTER: u32 = 5;
 const SIGN: u32 = 4;
@@ -15,8 +14,7 @@ const ABOUT: u32 = 3;
 const REPETITION: u32 = 4;
 const RUN: u32 = 8;
 
-/// Where the characters stand in the orders that people run along: the alphabet, the keyboards' upper and lower cases,
-/// the number pad.
+/// Positions of characters in the alphabet, on keyboards with and without shift, and on the number pad.
 const ORDERS: [&[&str]; 6] = [
     &["abcdefghijklmnopqrstuvwxyz", "0123456789"],
     &["`1234567890-=", " qwertyuiop[]\\", " asdfghjkl;'", " zxcvbnm,./"],
@@ -26,14 +24,14 @@ const ORDERS: [&[&str]; 6] = [
     &["789", "456", "123", "0"],
 ];
 
-/// The longest pattern that a run repeats, as in `1qaz2wsx3edc`.
+/// Maximum pattern that a run repeats, as in `1qaz2wsx3edc`.
 const STRIDE: usize = 4;
 
-/// The bits of the cheapest way to a password, for an attacker with this list who knows this much about its owner.
+/// Returns the strength in bits, given the blocklist and what attackers know about the owner.
 pub(super) fn bits(password: &str, about: &[&str], list: Option<Blocklist>) -> u32 {
     let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<_>>();
     let sign = |c: char| !c.is_alphanumeric();
-    // Each text as it is, without its signs, and word by word.
+    // Each text as it is, without punctuation, and word by word.
     let about = about.iter().flat_map(|text| {
         let whole = [lower(text), lower(&text.replace(sign, ""))];
         whole.into_iter().chain(text.split(sign).map(lower))
@@ -41,7 +39,7 @@ pub(super) fn bits(password: &str, about: &[&str], list: Option<Blocklist>) -> u
     let about: Vec<Vec<char>> = about.filter(|piece| piece.len() > 2).collect();
     let text = lower(password);
 
-    // Signs may stand between the characters of a word, or between the words of a phrase that is listed without.
+    // Punctuation may separate the characters of a word, or the words of a listed phrase.
     let (bare, signs): (Vec<char>, Vec<char>) = text.iter().partition(|c| c.is_alphanumeric());
     let as_it_is = cheapest(&text, &about, list);
     if signs.is_empty() {
@@ -54,7 +52,7 @@ pub(super) fn bits(password: &str, about: &[&str], list: Option<Blocklist>) -> u
 fn cheapest(text: &[char], about: &[Vec<char>], list: Option<Blocklist>) -> u32 {
     let spellings = spellings(text);
     let orders = ORDERS.map(|order| text.iter().map(|c| place(order, *c)).collect::<Vec<_>>());
-    // What it takes to get to each character.
+    // The cost of reaching each character.
     let mut bits = vec![u32::MAX; text.len() + 1];
     bits[0] = 0;
     for from in 0..text.len() {
@@ -85,7 +83,7 @@ fn cheapest(text: &[char], about: &[Vec<char>], list: Option<Blocklist>) -> u32 
     bits[text.len()]
 }
 
-/// The price of the character that stands there, by itself.
+/// Returns the cost of a single character.
 fn price(text: &[char], at: usize) -> u32 {
     match text[at] {
         '0'..='9' => DIGIT,
@@ -95,15 +93,15 @@ fn price(text: &[char], at: usize) -> u32 {
     }
 }
 
-/// Where what begins there ends to be a repetition of something before it.
+/// Returns the end of a repetition that starts here.
 fn repetition(text: &[char], from: usize) -> usize {
     let repeated =
         |distance: usize| (from..text.len()).take_while(|at| text[*at] == text[at - distance]).count();
     from + (1..=from).map(repeated).max().unwrap_or(0)
 }
 
-/// Where a run that begins there ends: in one of the orders, each character is as far from the one `stride` before it as
-/// that one is from its own, and no farther than a neighbour.
+/// Returns the end of a run that starts here: each character is as far from the one `stride` before it as that one from its
+/// own predecessor, and no farther than a neighbour.
 fn run(orders: &[Vec<Option<Place>>], from: usize, stride: usize) -> usize {
     let first = from + stride;
     let ends = orders.iter().map(|places| {
@@ -126,7 +124,7 @@ fn place(order: &[&str], c: char) -> Option<Place> {
     rows.find_map(|(row, y)| row.chars().zip(0..).find(|(key, _)| *key == c).map(|(_, x)| (x, y)))
 }
 
-/// The text, and what it reads as where digits and signs stand for letters.
+/// Returns the text, and the same with digits and punctuation read as letters.
 fn spellings(text: &[char]) -> Vec<Vec<char>> {
     let read = |one: char| {
         let letter = |c: &char| match c {

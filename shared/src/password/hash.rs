@@ -1,4 +1,4 @@
-//! Passwords at rest: Argon2id (RFC 9106), written as PHC strings, which name their own parameters.
+//! Password hashes: Argon2id (RFC 9106), as PHC strings, which contain their parameters.
 
 use std::fmt;
 
@@ -11,44 +11,42 @@ use serde::{Deserialize, Serialize};
 use super::Password;
 use crate::{auth::random, error::Error};
 
-/// Today's parameters: those of OWASP's Password Storage Cheat Sheet. They can be changed here and in [`NOBODY`] at any
-/// time: every other hash is made anew at its owner's next log-in.
+/// Current parameters, from OWASP's Password Storage Cheat Sheet. To change them, change [`NOBODY`] too: existing hashes are
+/// renewed at the next log-in.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 
-/// The most that a hash may ask for: a damaged one must not take all of a function's memory or time.
+/// Limits for stored hashes: a damaged one must not exhaust memory or time.
 const MAX_MEMORY_KIB: u32 = 64 * 1024;
 const MAX_PASSES: u32 = 8;
 const MAX_LANES: u32 = 4;
 
-/// With today's parameters, and with the digits of π for salt and hash: nobody can have a password for it.
+/// A hash without a known password: salt and hash are digits of π.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JD9qiIWjCNMTGYouA3BzRA$pAk4IimfMdAILvqY7E5siUUoIeY40BN3vlRmzzTpDGw";
 
-/// What a password is kept as: a PHC string such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`.
+/// The stored form of a password: a PHC string such as `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
 
-/// What [`PasswordHash::verify`] finds.
+/// Result of [`PasswordHash::verify`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordCheck {
-    /// It is another password.
     Wrong,
-    /// It is the password.
     Right,
-    /// It is the password, but its hash was not made with today's parameters: keep a new one.
+    /// The password is right, but its hash has old parameters: store a new one.
     RightButOutdated,
 }
 
 impl PasswordHash {
-    /// Hashes a password with today's parameters and a salt of its own.
+    /// Hashes a password with the current parameters and a random salt.
     ///
     /// # Errors
-    /// [`Error::Internal`] where there is no randomness or no memory.
+    /// [`Error::Internal`] without randomness or memory.
     pub fn of(password: &Password) -> Result<Self, Error> {
         let salt = random::<SALT_BYTES>()?;
         let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).map_err(Error::internal)?;
@@ -57,20 +55,19 @@ impl PasswordHash {
         Ok(Self(hash.to_string()))
     }
 
-    /// Its text, a PHC string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A hash that no password has. Verified where there is no account, it makes the answer take as long as elsewhere.
+    /// Returns a hash that no password matches. Verifying it for unknown accounts makes them take as long as known ones.
     pub fn of_nobody() -> Self {
         Self(NOBODY.to_owned())
     }
 
-    /// Whether it is the hash of this password: 15 ms of work, whatever the answer.
+    /// Verifies a password, in 15 ms of CPU time whatever the result.
     ///
     /// # Errors
-    /// [`Error::Internal`] where the hash is damaged, or there is no memory.
+    /// [`Error::Internal`] if the hash is damaged, or without memory.
     pub fn verify(&self, password: &Password) -> Result<PasswordCheck, Error> {
         let (hash, outdated) = self.read()?;
         match Argon2::default().verify_password(password.0.as_bytes(), &hash) {
@@ -81,7 +78,7 @@ impl PasswordHash {
         }
     }
 
-    /// What the string says, if it can be verified, and whether it is not what a new hash would say.
+    /// Parses the hash, and compares its parameters with the current ones.
     fn read(&self) -> Result<(phc::PasswordHash, bool), Error> {
         let damaged = |why: &str| Error::internal(format!("a password hash is damaged: {why}"));
         let hash = phc::PasswordHash::new(&self.0).map_err(|error| damaged(&error.to_string()))?;
@@ -100,7 +97,7 @@ impl PasswordHash {
     }
 }
 
-/// Says no more than what it is.
+/// Hides the hash.
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("PasswordHash")

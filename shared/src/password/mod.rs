@@ -1,7 +1,7 @@
-//! Passwords: what may become one, and how it lies in the store.
+//! Passwords: which are acceptable, and their hashes.
 //!
-//! A [`Password`] is text that somebody sent to be checked, a [`NewPassword`] one that may be set. Neither shows its
-//! text to logs. At rest there is only the [`PasswordHash`].
+//! A [`Password`] is to be checked, a [`NewPassword`] may be set. Neither shows its text in logs. Only the [`PasswordHash`] is
+//! stored.
 
 pub mod blocklist;
 mod guess;
@@ -15,25 +15,21 @@ pub use hash::{PasswordCheck, PasswordHash};
 
 use crate::domain::validation::Violation;
 
-/// With nothing beside it, a password has this many characters (NIST SP 800-63B-4, 3.1.1.2).
+/// Minimum characters of a sole authentication factor (NIST SP 800-63B-4, section 3.1.1.2).
 const MIN: usize = 15;
-/// Enough for every password manager and every passphrase.
 const MAX: usize = 128;
-/// What the shop calls itself; to be guessed by everybody, whoever's password it is.
+/// The shop's names, which attackers try against every account.
 const SHOP: &str = "lambda-shop";
-/// A new one takes two to the power of this many guesses, at least.
+/// Minimum strength: the binary logarithm of the guesses that an attacker needs.
 const ENOUGH: u32 = 36;
 
-/// A password that somebody sent: 1 to 128 characters of any kind, in the one spelling (NFKC) that all keyboards agree
-/// on.
+/// A password to be checked: 1 to 128 characters, normalized (NFKC) so that all keyboards produce the same.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
 
 impl Password {
-    /// Reads one that is to be checked.
-    ///
     /// # Errors
-    /// [`Violation::TooShort`] where it is empty, [`Violation::TooLong`].
+    /// [`Violation::TooShort`] if it is empty, [`Violation::TooLong`].
     pub fn parse(text: &str) -> Result<Self, Violation> {
         const NFKC: ComposingNormalizerBorrowed = ComposingNormalizerBorrowed::new_nfkc();
         let text = NFKC.normalize(text).into_owned();
@@ -45,20 +41,20 @@ impl Password {
     }
 }
 
-/// Says no more than what it is.
+/// Hides the text.
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("Password")
     }
 }
 
-/// A password that may be set: long enough, and nothing that attackers try first.
+/// A password that may be set: long enough, and not among those that attackers try first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPassword(Password);
 
 impl NewPassword {
-    /// Reads one that is to be set by somebody of whom everybody knows what `about` says: the e-mail address, the name.
-    /// Where that is not known yet, [`NewPassword::unlike`] is told later.
+    /// Accepts a password of a user about whom attackers know `about`: e-mail address and name. If these are not known yet,
+    /// call [`NewPassword::unlike`] later.
     ///
     /// # Errors
     /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::CommonPassword`], [`Violation::RepetitivePassword`],
@@ -71,7 +67,7 @@ impl NewPassword {
         Self(password).unlike(about)
     }
 
-    /// The same, if it says more than what everybody knows.
+    /// Rejects a password that consists of what attackers know about its owner.
     ///
     /// # Errors
     /// As for [`NewPassword::parse`].

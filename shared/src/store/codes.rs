@@ -27,8 +27,9 @@ use crate::{
 };
 
 const EXPIRES_AFTER: Duration = Duration::from_secs(60);
-const INVALID: Error =
-    Error::OAuth(OAuthError::InvalidGrant("The code is wrong, used, expired, or another client's."));
+const INVALID: Error = Error::OAuth(OAuthError::InvalidGrant(
+    "The code is invalid, was already used, has expired, or was issued to another client.",
+));
 
 /// Consent of a user to the access of a client.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ pub struct IdempotentRequest {
 #[derive(Clone, Debug)]
 pub struct Idempotent<T> {
     pub value: T,
-    /// Whether an earlier request with the same key had this result.
+    /// Set if an earlier request with the same key had this result.
     pub replayed: bool,
     /// Id of the request that had this result first.
     pub request_id: String,
@@ -165,7 +165,7 @@ impl StoredRecord {
     }
 }
 
-/// What an earlier request with the same key and payload has left.
+/// Record of an earlier request with the same key and payload.
 #[derive(Debug)]
 pub enum ExistingRecord<T> {
     Completed(Idempotent<T>),
@@ -188,7 +188,7 @@ impl<T: DeserializeOwned> TryFrom<StoredRecord> for ExistingRecord<T> {
     }
 }
 
-/// How a transaction writes its idempotency record.
+/// Write of an idempotency record in a transaction.
 pub enum RecordWrite<'a> {
     None,
     /// The first record of the request.

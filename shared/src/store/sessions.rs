@@ -35,7 +35,8 @@ const EXPIRES_AFTER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// A used refresh token returns the same successor for this time, so that a lost response or a second browser tab does not
 /// end the session.
 const REPEATABLE_FOR: Duration = Duration::from_secs(10);
-const INVALID: Error = Error::OAuth(OAuthError::InvalidGrant("The refresh token is wrong, used or expired."));
+const INVALID: Error =
+    Error::OAuth(OAuthError::InvalidGrant("The refresh token is invalid, was already used, or has expired."));
 
 /// Access to sessions.
 #[derive(Clone)]

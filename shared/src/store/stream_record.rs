@@ -54,7 +54,7 @@ struct Raw {
     old_image: Option<serde_dynamo::Item>,
     new_image: Option<serde_dynamo::Item>,
     /// Seconds since the Unix epoch.
-    approximate_creation_date_time: f64,
+    approximate_creation_date_time: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +76,7 @@ impl StreamRecord {
             Some(Key::Stock(_)) => Self::Stock(raw.images()?),
             Some(Key::Order(_)) => Self::Order(Box::new(raw.images()?)),
             Some(Key::Profile(_)) => {
-                let at = raw.committed_at();
+                let at = raw.committed_at()?;
                 Self::Profile(raw.images()?, at)
             }
             Some(Key::Login(email)) => Self::Login(email, raw.images()?),
@@ -93,10 +93,12 @@ impl Raw {
         self.old_image.is_none() && self.new_image.is_some()
     }
 
-    fn committed_at(&self) -> Timestamp {
+    fn committed_at(&self) -> Result<Timestamp, Error> {
+        let seconds = self.approximate_creation_date_time;
+        let seconds = seconds.ok_or_else(|| Error::internal("a stream record has no time"))?;
         #[expect(clippy::cast_possible_truncation, reason = "whole seconds, which streams write as a float")]
-        let seconds = self.approximate_creation_date_time as i64;
-        Timestamp::from_millis(seconds * 1000)
+        let seconds = seconds as i64;
+        Ok(Timestamp::from_millis(seconds * 1000))
     }
 
     fn images<T: DeserializeOwned>(self) -> Result<Images<T>, Error> {

@@ -82,7 +82,7 @@ pub const EVENT_BUS: &str = "EventBus";
 /// Carries databases, proxies and processes, which outlive the runtime of the test that happened to start them.
 static BACKSTAGE: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap());
-static BINARIES: LazyLock<PathBuf> = LazyLock::new(process::build);
+pub static BINARIES: LazyLock<PathBuf> = LazyLock::new(process::build);
 
 /// What a shop is like, where it is not as usual.
 #[derive(Clone, Default)]
@@ -226,6 +226,11 @@ impl Shop {
     /// All calls of all services, to do something to.
     pub fn any_call(&self) -> Calls {
         self.running.here("the proxy").proxy.any_call()
+    }
+
+    /// Rights of its functions that no call has needed so far: function, action, resource.
+    pub fn unneeded_rights(&self) -> Vec<(String, (String, String))> {
+        self.running.here("the proxy").proxy.unneeded_rights()
     }
 
     /// Everything that the shop's processes have printed.

@@ -109,6 +109,11 @@ impl Proxy {
         format!("http://{}/{}/{function}", self.address, service.name())
     }
 
+    /// Rights of functions that no call has needed so far: function, action, resource.
+    pub fn unneeded_rights(&self) -> Vec<(String, (String, String))> {
+        self.state.rights.unneeded()
+    }
+
     /// Calls of that operation, such as `Query` or `POST /v1/refunds`, to do something to.
     pub fn calls(&self, operation: &'static str) -> Calls {
         Calls { operation: Some(operation), ..self.any_call() }

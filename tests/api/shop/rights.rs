@@ -1,85 +1,81 @@
-//! What template.yaml lets each function do. The proxy holds every call that any test provokes against it: a right that
-//! is missing shows here, and not in the cloud. One that nothing needs shows in the target `rights`, which reads what is
-//! written down here.
+//! The rights that template.yaml grants each function. The proxy checks every call of every test against them, so a missing
+//! right fails a test and not a deployment. `crate::rights` finds superfluous ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env,
-    fs::File,
-    io::Write,
-    sync::{LazyLock, Mutex},
+    sync::{Mutex, PoisonError},
 };
 
 use local::tidy::{self, Repository};
 use serde_json::Value;
-use shared::telemetry;
 
 use super::proxy::{Call, Service};
-use crate::used::{self, covers};
 
-/// The rights that calls have needed so far, where they are written down: in a run of all tests.
-static NEEDED: LazyLock<Option<Mutex<Needed>>> = LazyLock::new(|| {
-    all_tests(env::args().skip(1)).then(|| {
-        let mut file = File::create(used::path()).unwrap();
-        writeln!(file, "{}", telemetry::now().as_millis()).unwrap();
-        Mutex::new(Needed { file, rights: BTreeSet::new() })
-    })
-});
+/// An action, and the resource that it is done to.
+type Right = (String, String);
 
-struct Needed {
-    file: File,
-    rights: BTreeSet<String>,
+/// Actions of Lambda in a function's name: it reads the stream that feeds the function, and keeps the records at which the
+/// function fails.
+const OF_LAMBDA: [&str; 5] = [
+    "dynamodb:DescribeStream",
+    "dynamodb:GetRecords",
+    "dynamodb:GetShardIterator",
+    "dynamodb:ListStreams",
+    "sqs:SendMessage",
+];
+
+/// The rights of each function, by its name.
+pub struct Rights {
+    granted: BTreeMap<String, BTreeSet<Right>>,
+    /// The rights that calls have needed so far.
+    needed: Mutex<BTreeSet<(String, Right)>>,
 }
-
-/// Whether all tests are run that there are, by the arguments of libtest that leave none out.
-fn all_tests(arguments: impl Iterator<Item = String>) -> bool {
-    let harmless = ["--color=", "--format=", "--nocapture", "--no-capture", "--quiet", "-q", "--show-output"];
-    let mut arguments =
-        arguments.filter(|argument| !harmless.iter().any(|known| argument.starts_with(known)));
-    while let Some(argument) = arguments.next() {
-        let threads = argument.strip_prefix("--test-threads");
-        if threads.is_none() || (threads == Some("") && arguments.next().is_none()) {
-            return false;
-        }
-    }
-    true
-}
-
-/// Actions and the resources that they may be done to, by the names of the functions.
-pub struct Rights(BTreeMap<String, BTreeSet<(String, String)>>);
 
 impl Rights {
     /// Reads them.
     pub fn read() -> Self {
         let files = tidy::read(&local::repository()).unwrap();
-        Self(Repository::new(files).unwrap().rights())
+        Self { granted: Repository::new(files).unwrap().rights(), needed: Mutex::default() }
     }
 
-    /// What a function lacks for a call, which it is about to make.
-    pub fn missing(&self, call: &Call) -> Vec<(String, String)> {
+    /// The rights that a function lacks for a call. Remembers all that the call needs.
+    pub fn missing(&self, call: &Call) -> Vec<Right> {
         let function = call.function.trim_end_matches(super::TWIN);
-        let granted = self.0.get(function).cloned().unwrap_or_default();
-        let allows = |(action, resource): &(String, String)| {
-            granted.iter().any(|(granted, to)| granted == action && covers(to, resource))
-        };
+        let granted = self.granted.get(function).cloned().unwrap_or_default();
         let needed = needed(call);
-        if let Some(record) = &*NEEDED {
-            let mut record = record.lock().unwrap();
-            for (action, resource) in &needed {
-                let right = format!("{function} {action} {resource}");
-                if record.rights.insert(right.clone()) {
-                    writeln!(record.file, "{right}").unwrap();
-                }
-            }
-        }
-        needed.into_iter().filter(|right| !allows(right)).collect()
+        let mut all_needed = self.needed.lock().unwrap_or_else(PoisonError::into_inner);
+        all_needed.extend(needed.iter().map(|right| (function.to_owned(), right.clone())));
+        needed.into_iter().filter(|right| !granted.iter().any(|granted| covers(granted, right))).collect()
     }
+
+    /// The rights of functions that no call has needed so far.
+    pub fn unneeded(&self) -> Vec<(String, Right)> {
+        let needed = self.needed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let granted = self
+            .granted
+            .iter()
+            .flat_map(|(function, rights)| rights.iter().map(move |right| (function, right)));
+        let is_needed = |(function, granted): &(&String, &Right)| {
+            let mut needed = needed.iter().filter(|(other, _)| other == *function);
+            needed.any(|(_, right)| covers(granted, right))
+        };
+        let unneeded = granted
+            .filter(|(_, (action, _))| !OF_LAMBDA.contains(&&**action))
+            .filter(|right| !is_needed(right));
+        unneeded.map(|(function, right)| (function.clone(), right.clone())).collect()
+    }
+}
+
+/// Tells if a right in template.yaml, perhaps with a star at its end, includes another.
+fn covers((granted, to): &Right, (action, resource): &Right) -> bool {
+    let includes = to.strip_suffix('*').map_or(to == resource, |beginning| resource.starts_with(beginning));
+    granted == action && includes
 }
 
 /// In whose name mails may be sent, as the template says it: who that is depends on what is deployed.
 const SENDER: &str = "arn:AWS::Partition:ses:AWS::Region:AWS::AccountId:identity/MailIdentity";
 
-/// What a call needs:
+/// The rights that a call needs:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/api-permissions-reference.html>.
 fn needed(Call { service, operation, request, .. }: &Call) -> Vec<(String, String)> {
     let right = |action: &str, resource: String| (format!("dynamodb:{action}"), resource);
@@ -142,19 +138,4 @@ fn what_the_template_does_not_grant_is_missing() {
     assert!(!lacks("products-create", "TransactWriteItems", &transaction("Put")));
     assert!(lacks("products-create", "TransactWriteItems", &transaction("Delete")));
     assert!(lacks("products-create", "BatchWriteItem", r#"{"RequestItems": {"ProductsTable": []}}"#));
-}
-
-#[test]
-fn a_run_is_of_all_tests_unless_its_arguments_leave_some_out() {
-    let all = |arguments: &str| all_tests(arguments.split_whitespace().map(str::to_owned));
-    for arguments in
-        ["", "--nocapture", "--test-threads 4", "--test-threads=1 -q", "--color=always --show-output"]
-    {
-        assert!(all(arguments), "{arguments}");
-    }
-    for arguments in
-        ["i04", "--nocapture once::", "--skip outages", "--ignored", "--test-threads 4 cost", "--list"]
-    {
-        assert!(!all(arguments), "{arguments}");
-    }
 }

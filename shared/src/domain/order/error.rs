@@ -13,7 +13,7 @@ pub enum OrderError {
     PaymentInProgress,
     #[error("The order can't be cancelled: it is closed or already partly shipped.")]
     NotCancellable,
-    #[error("There is nothing to capture: no payment of this order is authorized.")]
+    #[error("There is nothing to capture: the order has no authorized payment.")]
     NotCapturable,
     #[error("There is nothing to refund.")]
     NotRefundable,
@@ -23,7 +23,7 @@ pub enum OrderError {
     #[error("the order has not expired")]
     NotExpired,
     /// The request does not fit the order.
-    #[error("The request has invalid fields: see `errors`.")]
+    #[error("The request has invalid fields, listed in `errors`.")]
     Invalid(ValidationErrors),
     /// The change contradicts the transition tables or the order's own data.
     #[error("impossible change of an order: {0}")]

@@ -1,6 +1,4 @@
-//! What an order may become: three axes, each with its one table of transitions.
-//!
-//! Everything else about an order follows from where it stands on them:
+//! States of an order: three axes, each with its transition table.
 //!
 //! ```text
 //! order       open ─► completed | cancelled | expired
@@ -16,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 
-/// What has become of an order. All but `Open` are final.
+/// All but `Open` are final.
 #[derive(
     Clone,
     Copy,
@@ -33,18 +31,18 @@ use strum::{EnumString, IntoStaticStr, VariantArray, VariantNames};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum OrderStatus {
-    /// It waits to be paid, or shipped.
+    /// Waits for payment or shipment.
     Open,
-    /// It was paid, and all of it was shipped that was not given back.
+    /// Paid and shipped, except for what was refunded before shipment.
     Completed,
-    /// It was called off before anything was shipped; what was paid has gone back.
+    /// Cancelled before shipment, and refunded.
     Cancelled,
-    /// It was not paid in time.
+    /// Not paid in time.
     Expired,
 }
 
 impl OrderStatus {
-    /// Whether it may go on to another.
+    /// Returns whether the transition is allowed.
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Open => next != Self::Open,
@@ -53,57 +51,50 @@ impl OrderStatus {
     }
 }
 
-/// How far an order is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
-    /// Nothing is paid, and nothing is on the way.
+    /// No payment, and none in progress.
     Unpaid,
-    /// The provider, or the customer's bank, has not said yet what came of a payment.
+    /// The provider or the customer's bank has not reported the outcome yet.
     Processing,
-    /// The money is reserved for the shop, until it captures it.
+    /// The bank has reserved the money until capture.
     Authorized,
-    /// The shop has the money.
     Paid,
-    /// Some of it has gone back.
     PartiallyRefunded,
-    /// All of it has gone back.
     Refunded,
-    /// What was reserved is free again: called off, or not captured in time.
+    /// The authorization was cancelled or has lapsed.
     Voided,
 }
 
 impl PaymentStatus {
-    /// Whether it may go on to another.
+    /// Returns whether the transition is allowed.
     pub fn may_become(self, next: Self) -> bool {
         use PaymentStatus::{Authorized, Paid, PartiallyRefunded, Processing, Refunded, Unpaid, Voided};
         match self {
-            // Paid: the provider's word is the last, whatever was heard of a payment before.
+            // Paid: the provider's latest answer wins over any earlier one.
             Unpaid | Voided => matches!(next, Processing | Paid),
             Processing => matches!(next, Unpaid | Authorized | Paid),
             Authorized => matches!(next, Paid | Voided),
             Paid => matches!(next, PartiallyRefunded | Refunded),
-            // Back: refunds can fail after they were accepted.
+            // A refund can fail after it was accepted.
             PartiallyRefunded => matches!(next, Paid | Refunded),
             Refunded => matches!(next, Paid | PartiallyRefunded),
         }
     }
 }
 
-/// How much of an order has been shipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "snake_case")]
 pub enum FulfilmentStatus {
-    /// Nothing.
     Unfulfilled,
-    /// Some of it.
     PartiallyFulfilled,
-    /// All that is to be shipped.
+    /// Everything that is to be shipped.
     Fulfilled,
 }
 
 impl FulfilmentStatus {
-    /// Whether it may go on to another.
+    /// Returns whether the transition is allowed.
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Unfulfilled => next != Self::Unfulfilled,

@@ -1,4 +1,4 @@
-//! What remains to be done for an order, and when.
+//! Open steps of an order, and when they are due.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const REFUND_CHECKED_AFTER: Duration = Duration::from_secs(60 * 60);
 /// An authorization has lapsed after this time: <https://docs.stripe.com/payments/place-a-hold-on-a-payment-method>.
 const AUTHORIZATION_LAPSES_AFTER: Duration = Duration::from_secs((7 * 24 + 1) * 60 * 60);
 
-/// What to ask the payment provider.
+/// Question or request to the payment provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderStep {
     Refund(Refund, Payment),

@@ -1,7 +1,7 @@
 //! The timeline of an order.
 
 use serde::{Deserialize, Serialize};
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::fulfilment::Fulfilment;
 use crate::domain::{
@@ -31,7 +31,7 @@ pub struct TimelineEvent {
     pub fulfilment_id: Option<Id<Fulfilment>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum TimelineEventType {
