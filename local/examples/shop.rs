@@ -9,8 +9,8 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use local::{
-    bench, blocklist, bus::Event, data, deploy, dice::Dice, function, journal, keys, log::say, mail::Mail,
-    new, seed, stripe, tidy, torture, up,
+    bench, blocklist, data, deploy, event_bridge::Event, function, jsonl, keys, log::say, mail::Mail, new,
+    seed, stripe, tidy, torture, up,
 };
 use serde::de::DeserializeOwned;
 use shared::auth;
@@ -349,7 +349,7 @@ fn show<T: DeserializeOwned>(
     last: bool,
     follow: bool,
 ) -> Done {
-    let (arrived, mut end) = journal::read::<T>(path, 0)?;
+    let (arrived, mut end) = jsonl::read::<T>(path, 0)?;
     let wanted: Vec<_> = arrived.iter().filter(|entry| is_wanted(entry)).collect();
     let before = if last { wanted.len().saturating_sub(1) } else { 0 };
     wanted.iter().skip(before).for_each(|entry| say(&readable(entry)));
@@ -361,7 +361,7 @@ fn show<T: DeserializeOwned>(
     }
     loop {
         thread::sleep(INTERVAL);
-        let (arrived, read) = journal::read::<T>(path, end)?;
+        let (arrived, read) = jsonl::read::<T>(path, end)?;
         arrived.iter().filter(|entry| is_wanted(entry)).for_each(|entry| say(&readable(entry)));
         end = read;
     }
@@ -389,7 +389,7 @@ fn torment(Torture { seed, minutes, customers, kill, url, place }: &Torture) -> 
     let is_sound = torture::run(&torture::Options {
         url: url.clone().unwrap_or_else(|| format!("http://localhost:{}", place.port)),
         data: place.folder.path(),
-        seed: seed.unwrap_or_else(Dice::any_seed),
+        seed: seed.unwrap_or_else(|| fastrand::u64(..)),
         duration: Duration::from_secs(minutes * 60),
         customers: usize::from(*customers),
         kills: *kill,

@@ -9,6 +9,7 @@
 mod build;
 mod instance;
 mod orders;
+mod products;
 mod report;
 mod sale;
 mod store;
@@ -32,7 +33,7 @@ use store::{Protocol, Roots, Store};
 use traffic::Traffic;
 
 use crate::{
-    bus::BusError, database::DatabaseError, keys::KeyError, mail::MailError, process::Group,
+    database::DatabaseError, event_bridge::EventBridgeError, keys::KeyError, mail::MailError, process::Group,
     secrets::SecretsError, stripe::StripeError, template::TemplateError,
 };
 
@@ -89,7 +90,7 @@ pub enum BenchError {
     Mail(#[from] MailError),
     /// What stands in for EventBridge can't be opened.
     #[error(transparent)]
-    Bus(#[from] BusError),
+    Bus(#[from] EventBridgeError),
     /// What stands in for Stripe can't be opened, or refuses.
     #[error(transparent)]
     Stripe(#[from] StripeError),

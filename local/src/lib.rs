@@ -5,8 +5,8 @@
 //! | [`template`], [`filter`] | template.yaml, as far as one machine needs it |
 //! | [`data`] | the folder that keeps a shop's data |
 //! | [`database`] | DynamoDB inside this process, its tables made from the template |
-//! | [`secrets`], [`mail`], [`bus`], [`stripe`] | what stands in for Secrets Manager, SES, EventBridge and Stripe, by address |
-//! | [`journal`] | the files of mails and events |
+//! | [`secrets`], [`mail`], [`event_bridge`], [`stripe`] | what stands in for Secrets Manager, SES, EventBridge and Stripe, by address |
+//! | [`jsonl`] | the files of mails and events |
 //! | [`keys`], [`seed`] | tokens signed with the shop's key; the catalogue and the first users |
 //! | [`process`] | processes that never outlive the one that started them |
 //! | [`cargo_lambda`] | cargo-lambda, found or installed |
@@ -16,7 +16,6 @@
 //! | [`log`] | what the functions print, made readable |
 //! | [`up`] | all of it together: `cargo shop up` |
 //! | [`bench`] | how fast the functions are: `cargo shop bench` |
-//! | [`dice`] | chance that can be repeated |
 //! | [`torture`] | a running shop under all that can happen to it: `cargo shop torture` |
 //! | [`blocklist`] | the filter of common passwords, made from lists |
 //! | [`deploy`] | the shop in the cloud: `cargo shop deploy` |
@@ -31,8 +30,8 @@ pub mod template;
 pub mod data;
 pub mod database;
 
-pub mod bus;
-pub mod journal;
+pub mod event_bridge;
+pub mod jsonl;
 pub mod mail;
 pub mod secrets;
 mod server;
@@ -53,7 +52,6 @@ pub mod streams;
 pub mod bench;
 pub mod up;
 
-pub mod dice;
 pub mod torture;
 
 pub mod blocklist;

@@ -18,7 +18,7 @@ use serde_json::json;
 use shared::{domain::time::Timestamp, telemetry};
 
 use crate::{
-    journal::{self, JournalError},
+    jsonl::{self, JsonlError},
     server::{self, Answer, HangUp, Server},
 };
 
@@ -145,7 +145,7 @@ struct Post {
 }
 
 /// A refusal: its status, SES's name for it, and what is said.
-type Refusal = (StatusCode, &'static str, String);
+type AwsError = (StatusCode, &'static str, String);
 
 impl Post {
     fn answer(&self, parts: &Parts, body: &Bytes) -> Result<Answer, HangUp> {
@@ -170,7 +170,7 @@ impl Post {
     }
 
     /// Takes a mail, and gives its id.
-    fn take(&self, body: &Bytes) -> Result<Result<String, Refusal>, HangUp> {
+    fn take(&self, body: &Bytes) -> Result<Result<String, AwsError>, HangUp> {
         let mail = match serde_json::from_slice(body).map_err(|error| error.to_string()).and_then(mail) {
             Ok(mail) => mail,
             Err(reason) => return Ok(Err((StatusCode::BAD_REQUEST, "BadRequestException", reason))),
@@ -207,13 +207,13 @@ impl Post {
         due.find_map(|(_, faults)| faults.pop_front())
     }
 
-    fn keep(&self, mail: Mail) -> Result<String, Refusal> {
+    fn keep(&self, mail: Mail) -> Result<String, AwsError> {
         let mut sent = lock(&self.sent);
         if let Some(path) = &self.file {
-            let failed = |error: JournalError| {
+            let failed = |error: JsonlError| {
                 (StatusCode::INTERNAL_SERVER_ERROR, "InternalServiceErrorException", error.to_string())
             };
-            journal::append(path, &mail).map_err(failed)?;
+            jsonl::append(path, &mail).map_err(failed)?;
         }
         let id = mail.id.clone();
         sent.push(mail);
@@ -346,7 +346,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::journal::read;
+    use crate::jsonl::read;
 
     fn request(to: &str) -> Value {
         let part = |data: &str| json!({"Data": data, "Charset": "UTF-8"});

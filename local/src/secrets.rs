@@ -48,7 +48,7 @@ const MILLIS_A_DAY: i64 = 24 * 60 * 60 * 1000;
 pub struct Secrets {
     /// Where it answers.
     pub url: String,
-    vault: Arc<Vault>,
+    state: Arc<State>,
     _server: Server,
 }
 
@@ -132,15 +132,15 @@ impl Secrets {
         }
         let http = reqwest::Client::builder().no_proxy().timeout(STEP_TIMEOUT).build()?;
         let functions = functions.to_owned();
-        let vault = Arc::new(Vault { file, secrets: Mutex::new(kept), rotations, functions, http });
-        let answering = Arc::clone(&vault);
+        let state = Arc::new(State { file, secrets: Mutex::new(kept), rotations, functions, http });
+        let answering = Arc::clone(&state);
         let server = Server::start(move |parts, body| Ok(answering.answer(parts, &body))).await?;
-        Ok(Self { url: server.url.clone(), vault, _server: server })
+        Ok(Self { url: server.url.clone(), state, _server: server })
     }
 
     /// What the version with that label holds.
     pub fn value(&self, name: &str, stage: &str) -> Option<String> {
-        self.vault.secrets().get(name)?.at(stage)?.value.clone()
+        self.state.secrets().get(name)?.at(stage)?.value.clone()
     }
 
     /// Gives a secret another value, which holds at once.
@@ -148,7 +148,7 @@ impl Secrets {
     /// # Errors
     /// Where there is no such secret, or the file can't be written.
     pub fn put(&self, name: &str, value: &str) -> Result<(), SecretsError> {
-        let put = self.vault.change(name, |secret, now| {
+        let put = self.state.change(name, |secret, now| {
             secret.put(server::uuid(), value.to_owned(), &[CURRENT.to_owned()], now)
         });
         put.map_err(|refusal| SecretsError::Refused(refusal.message))
@@ -157,14 +157,14 @@ impl Secrets {
     /// The secrets whose time has come to be renewed: those that never were, that were long ago, or whose last rotation
     /// has failed.
     pub fn due(&self, now: Timestamp) -> Vec<String> {
-        let secrets = self.vault.secrets();
+        let secrets = self.state.secrets();
         let is_due = |name: &String, days: u32| {
             secrets.get(name).is_some_and(|secret| {
                 let age = secret.rotated_at.map(|then| now.as_millis() - then.as_millis());
                 secret.in_rotation().is_some() || age.is_none_or(|age| age >= i64::from(days) * MILLIS_A_DAY)
             })
         };
-        let rotations = self.vault.rotations.iter();
+        let rotations = self.state.rotations.iter();
         rotations
             .filter(|(name, rotation)| is_due(name, rotation.days))
             .map(|(name, _)| name.clone())
@@ -177,17 +177,17 @@ impl Secrets {
     /// # Errors
     /// Where no function renews this secret, or the function fails.
     pub async fn rotate(&self, name: &str) -> Result<(), RotationError> {
-        let interrupted = self.vault.secrets().get(name).and_then(Secret::in_rotation);
+        let interrupted = self.state.secrets().get(name).and_then(Secret::in_rotation);
         let token = match interrupted {
             Some(token) => token,
             None => {
                 let token = server::uuid();
-                let begun = self.vault.begin(name, &token);
+                let begun = self.state.begin(name, &token);
                 begun.map_err(|refusal| RotationError::Refused(refusal.message))?;
                 token
             }
         };
-        self.vault.rotate(name, &token).await
+        self.state.rotate(name, &token).await
     }
 }
 
@@ -228,12 +228,12 @@ struct Version {
 
 /// A refusal, by Secrets Manager's name of it.
 #[derive(Debug)]
-struct Refusal {
+struct AwsError {
     name: &'static str,
     message: String,
 }
 
-impl Refusal {
+impl AwsError {
     fn not_found(what: impl AsRef<str>) -> Self {
         let message = format!("Secrets Manager can't find the specified secret{}.", what.as_ref());
         Self { name: "ResourceNotFoundException", message }
@@ -279,7 +279,7 @@ impl Secret {
     }
 
     /// Adds a version with these labels, or gives one that is empty its value. To repeat it changes nothing.
-    fn put(&mut self, id: String, value: String, stages: &[String], now: Timestamp) -> Result<(), Refusal> {
+    fn put(&mut self, id: String, value: String, stages: &[String], now: Timestamp) -> Result<(), AwsError> {
         let new = Version { created_at: now, value: None, stages: BTreeSet::new() };
         let version = self.versions.entry(id.clone()).or_insert(new);
         match &version.value {
@@ -287,7 +287,7 @@ impl Secret {
                 let message = format!(
                     "You can't use ClientRequestToken {id} because that value is already in use for a version of this secret."
                 );
-                return Err(Refusal { name: "ResourceExistsException", message });
+                return Err(AwsError { name: "ResourceExistsException", message });
             }
             Some(_) => return Ok(()),
             None => version.value = Some(value),
@@ -316,20 +316,20 @@ impl Secret {
     }
 
     /// Moves a label as `UpdateSecretVersionStage` does.
-    fn relabel(&mut self, stage: &str, from: Option<&str>, to: Option<&str>) -> Result<(), Refusal> {
+    fn relabel(&mut self, stage: &str, from: Option<&str>, to: Option<&str>) -> Result<(), AwsError> {
         if let Some(unknown) = [from, to].into_iter().flatten().find(|id| !self.versions.contains_key(*id)) {
-            return Err(Refusal::not_found(format!(" version {unknown}")));
+            return Err(AwsError::not_found(format!(" version {unknown}")));
         }
         let attached = self.id_at(stage);
         match (&attached, from) {
-            (attached, Some(from)) if attached.as_deref() != Some(from) => Err(Refusal::invalid_parameter(
+            (attached, Some(from)) if attached.as_deref() != Some(from) => Err(AwsError::invalid_parameter(
                 format!("Staging label {stage} is not attached to version {from}."),
             )),
-            (Some(attached), None) if to != Some(attached) => Err(Refusal::invalid_parameter(format!(
+            (Some(attached), None) if to != Some(attached) => Err(AwsError::invalid_parameter(format!(
                 "The parameter RemoveFromVersionId can't be empty. Staging label {stage} is currently attached to \
                  version {attached}, so you must explicitly reference that version in RemoveFromVersionId."
             ))),
-            _ if stage == CURRENT && to.is_none() => Err(Refusal::invalid_parameter(
+            _ if stage == CURRENT && to.is_none() => Err(AwsError::invalid_parameter(
                 "You can only move staging label AWSCURRENT to a different secret version. It can't be completely \
                  removed.",
             )),
@@ -342,7 +342,7 @@ impl Secret {
 }
 
 /// All secrets, and what is done with them.
-struct Vault {
+struct State {
     file: Option<PathBuf>,
     secrets: Mutex<BTreeMap<String, Secret>>,
     rotations: BTreeMap<String, template::Rotation>,
@@ -350,7 +350,7 @@ struct Vault {
     http: reqwest::Client,
 }
 
-impl Vault {
+impl State {
     fn secrets(&self) -> MutexGuard<'_, BTreeMap<String, Secret>> {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -359,17 +359,17 @@ impl Vault {
     fn change<T>(
         &self,
         name: &str,
-        change: impl FnOnce(&mut Secret, Timestamp) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
+        change: impl FnOnce(&mut Secret, Timestamp) -> Result<T, AwsError>,
+    ) -> Result<T, AwsError> {
         let mut secrets = self.secrets();
         let (mut changed, now) = (secrets.clone(), telemetry::now());
-        let secret = changed.get_mut(name).ok_or_else(|| Refusal::not_found(""))?;
+        let secret = changed.get_mut(name).ok_or_else(|| AwsError::not_found(""))?;
         let done = change(secret, now)?;
         secret.changed_at = now;
         if let Some(file) = &self.file {
             let text = serde_json::to_string_pretty(&changed).map_err(io::Error::from);
             let written = text.and_then(|text| data::write_private(file, &text));
-            let failed = |error| Refusal {
+            let failed = |error| AwsError {
                 name: "InternalServiceError",
                 message: format!("{} can't be written: {error}", file.display()),
             };
@@ -380,15 +380,15 @@ impl Vault {
     }
 
     /// Begins a rotation: with an empty version, whose id is the token of the steps to come.
-    fn begin(&self, name: &str, token: &str) -> Result<(), Refusal> {
+    fn begin(&self, name: &str, token: &str) -> Result<(), AwsError> {
         self.change(name, |secret, now| {
             if !self.rotations.contains_key(name) {
                 let message = "You tried to rotate a secret that has no Lambda function ARN configured.";
-                return Err(Refusal::invalid_request(message));
+                return Err(AwsError::invalid_request(message));
             }
             if secret.in_rotation().is_some() {
                 let message = "A previous rotation isn't complete. That rotation will be reattempted.";
-                return Err(Refusal::invalid_request(message));
+                return Err(AwsError::invalid_request(message));
             }
             let empty = Version { created_at: now, value: None, stages: BTreeSet::new() };
             secret.versions.insert(token.to_owned(), empty);
@@ -399,7 +399,7 @@ impl Vault {
 
     /// Has the function take the steps of a rotation that has begun.
     async fn rotate(&self, name: &str, token: &str) -> Result<(), RotationError> {
-        let refused = |refusal: Refusal| RotationError::Refused(refusal.message);
+        let refused = |refusal: AwsError| RotationError::Refused(refusal.message);
         let Some(template::Rotation { function, .. }) = self.rotations.get(name) else {
             return Err(RotationError::Refused(format!("no function rotates {name}")));
         };
@@ -439,7 +439,7 @@ impl Vault {
         answer
     }
 
-    fn operate(self: &Arc<Self>, operation: &str, body: &Bytes) -> Result<Value, Refusal> {
+    fn operate(self: &Arc<Self>, operation: &str, body: &Bytes) -> Result<Value, AwsError> {
         match operation {
             "DescribeSecret" => self.describe(request(body)?),
             "GetSecretValue" => self.get(request(body)?),
@@ -448,14 +448,14 @@ impl Vault {
             "UpdateSecretVersionStage" => self.update_stage(request(body)?),
             unknown => {
                 let message = format!("cargo shop knows no operation {unknown:?} of Secrets Manager");
-                Err(Refusal { name: "UnknownOperationException", message })
+                Err(AwsError { name: "UnknownOperationException", message })
             }
         }
     }
 
-    fn describe(&self, DescribeSecret { secret_id: name }: DescribeSecret) -> Result<Value, Refusal> {
+    fn describe(&self, DescribeSecret { secret_id: name }: DescribeSecret) -> Result<Value, AwsError> {
         let secrets = self.secrets();
-        let secret = secrets.get(&name).ok_or_else(|| Refusal::not_found(""))?;
+        let secret = secrets.get(&name).ok_or_else(|| AwsError::not_found(""))?;
         let stages: BTreeMap<_, _> =
             secret.versions.iter().map(|(id, version)| (id, &version.stages)).collect();
         let rotation = self.rotations.get(&name);
@@ -472,10 +472,10 @@ impl Vault {
         }))
     }
 
-    fn get(&self, request: GetSecretValue) -> Result<Value, Refusal> {
+    fn get(&self, request: GetSecretValue) -> Result<Value, AwsError> {
         let GetSecretValue { secret_id: name, version_id, version_stage } = request;
         let secrets = self.secrets();
-        let secret = secrets.get(&name).ok_or_else(|| Refusal::not_found(""))?;
+        let secret = secrets.get(&name).ok_or_else(|| AwsError::not_found(""))?;
         let wanted = match (&version_id, &version_stage) {
             (Some(id), _) => format!("VersionId: {id}"),
             (None, stage) => format!("staging label: {}", stage.as_deref().unwrap_or(CURRENT)),
@@ -487,10 +487,10 @@ impl Vault {
             && !version.stages.contains(stage)
         {
             let message = "You provided a VersionStage that is not associated to the provided VersionId.";
-            return Err(Refusal::invalid_request(message));
+            return Err(AwsError::invalid_request(message));
         }
         let found = version.and_then(|version| Some((version, version.value.as_ref()?)));
-        let (version, value) = found.ok_or_else(|| Refusal::not_found(format!(" value for {wanted}")))?;
+        let (version, value) = found.ok_or_else(|| AwsError::not_found(format!(" value for {wanted}")))?;
         Ok(json!({
             "ARN": name,
             "Name": name,
@@ -501,7 +501,7 @@ impl Vault {
         }))
     }
 
-    fn put(&self, request: PutSecretValue) -> Result<Value, Refusal> {
+    fn put(&self, request: PutSecretValue) -> Result<Value, AwsError> {
         let PutSecretValue { secret_id: name, client_request_token, secret_string, version_stages } = request;
         let (id, stages) = (token(client_request_token)?, version_stages);
         let stages = stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
@@ -509,7 +509,7 @@ impl Vault {
         Ok(json!({"ARN": name, "Name": name, "VersionId": id, "VersionStages": stages}))
     }
 
-    fn update_stage(&self, request: UpdateSecretVersionStage) -> Result<Value, Refusal> {
+    fn update_stage(&self, request: UpdateSecretVersionStage) -> Result<Value, AwsError> {
         let UpdateSecretVersionStage { secret_id: name, version_stage, remove_from_version_id, .. } =
             &request;
         let to = request.move_to_version_id.as_deref();
@@ -518,14 +518,14 @@ impl Vault {
     }
 
     /// Answers before the rotation is done, as Secrets Manager does.
-    fn start_rotation(self: &Arc<Self>, request: RotateSecret) -> Result<Value, Refusal> {
+    fn start_rotation(self: &Arc<Self>, request: RotateSecret) -> Result<Value, AwsError> {
         let RotateSecret { secret_id: name, client_request_token } = request;
         let id = token(client_request_token)?;
         self.begin(&name, &id)?;
         let answer = json!({"ARN": name, "Name": name, "VersionId": id});
-        let vault = Arc::clone(self);
+        let state = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(error) = vault.rotate(&name, &id).await {
+            if let Err(error) = state.rotate(&name, &id).await {
                 eprintln!("{name} could not be rotated: {error}");
             }
         });
@@ -573,17 +573,17 @@ struct RotateSecret {
 }
 
 /// A request; a field that is unknown here is refused rather than ignored.
-fn request<R: DeserializeOwned>(body: &Bytes) -> Result<R, Refusal> {
-    let unreadable = |error: serde_json::Error| Refusal::invalid_parameter(error.to_string());
+fn request<R: DeserializeOwned>(body: &Bytes) -> Result<R, AwsError> {
+    let unreadable = |error: serde_json::Error| AwsError::invalid_parameter(error.to_string());
     serde_json::from_slice(body).map_err(unreadable)
 }
 
 /// The id of a new version: the client's token, or one of our own.
-fn token(token: Option<String>) -> Result<String, Refusal> {
+fn token(token: Option<String>) -> Result<String, AwsError> {
     let token = token.unwrap_or_else(server::uuid);
     let fits = (32..=64).contains(&token.len());
     fits.then_some(token)
-        .ok_or_else(|| Refusal::invalid_parameter("ClientRequestToken must be 32-64 characters long."))
+        .ok_or_else(|| AwsError::invalid_parameter("ClientRequestToken must be 32-64 characters long."))
 }
 
 /// A moment as AWS's JSON has it.
@@ -710,8 +710,8 @@ mod tests {
 
     /// Secrets whose function does as it should, but fails the first time at the step named; and the steps it took.
     async fn rotating(failing: &'static str) -> (Secrets, Arc<Mutex<Vec<String>>>, Server) {
-        let (vault, steps) = (Arc::new(OnceLock::<Arc<Vault>>::new()), Arc::new(Mutex::new(Vec::new())));
-        let (known, taken) = (Arc::clone(&vault), Arc::clone(&steps));
+        let (state, steps) = (Arc::new(OnceLock::<Arc<State>>::new()), Arc::new(Mutex::new(Vec::new())));
+        let (known, taken) = (Arc::clone(&state), Arc::clone(&steps));
         let functions = Server::start(move |parts, body| {
             assert_eq!(parts.uri.path(), "/2015-03-31/functions/rotator/invocations");
             let event: Value = serde_json::from_slice(&body).unwrap();
@@ -720,9 +720,9 @@ mod tests {
             let mut taken = taken.lock().unwrap();
             let fails = step == failing && !taken.iter().any(|taken| taken == failing);
             taken.push(step.to_owned());
-            let vault = known.get().unwrap();
+            let state = known.get().unwrap();
             let operate = |operation, request: Value| {
-                vault.operate(operation, &Bytes::from(request.to_string())).unwrap()
+                state.operate(operation, &Bytes::from(request.to_string())).unwrap()
             };
             let found = operate("DescribeSecret", json!({"SecretId": event["SecretId"]}));
             assert_eq!(found["VersionIdsToStages"][token], json!([PENDING]));
@@ -752,7 +752,7 @@ mod tests {
         let functions = functions.await.unwrap();
         let rotation = template::Rotation { function: "rotator".to_owned(), days: 30 };
         let secrets = Secrets::in_memory(vec![secret(Some(rotation))], &functions.url).await.unwrap();
-        vault.set(Arc::clone(&secrets.vault)).map_err(drop).unwrap();
+        state.set(Arc::clone(&secrets.state)).map_err(drop).unwrap();
         (secrets, steps, functions)
     }
 
@@ -768,7 +768,7 @@ mod tests {
         let days = |days: i64| Timestamp::from_millis(telemetry::now().as_millis() + days * MILLIS_A_DAY);
         assert!(secrets.due(days(29)).is_empty());
         assert_eq!(secrets.due(days(30)), ["S"]);
-        secrets.vault.begin("S", &id('9')).unwrap();
+        secrets.state.begin("S", &id('9')).unwrap();
         assert_eq!(secrets.due(now), ["S"]);
     }
 

@@ -6,14 +6,14 @@
 //! `Idempotency-Key`, and signatures. A parameter that is unknown here is refused, as Stripe refuses one that it does not
 //! know. What the payment methods do stands in `card.rs`.
 
-mod books;
+mod api_error;
 mod card;
-mod desk;
 mod form;
+mod handler;
 mod ledger;
 mod objects;
 mod page;
-mod refusal;
+mod state;
 mod webhook;
 
 use std::{
@@ -28,12 +28,12 @@ use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::server;
-use books::Books;
-use desk::Desk;
+use api_error::ApiError;
 use form::Form;
+use handler::Handler;
 pub use ledger::{Entry, Kind, Ledger, Sums};
 use objects::Refund;
-use refusal::Refusal;
+use state::State;
 pub use webhook::{API_VERSION, SIGNATURE_HEADER, Webhook, sign};
 
 /// What a shop's account at Stripe is like.
@@ -61,7 +61,7 @@ impl Settings {
 pub struct Stripe {
     /// Where it answers.
     pub url: String,
-    desk: Arc<Desk>,
+    handler: Arc<Handler>,
     _tasks: JoinSet<Infallible>,
 }
 
@@ -91,7 +91,7 @@ impl Stripe {
     /// # Errors
     /// Where there is no port to listen on.
     pub async fn in_memory(settings: Settings) -> Result<Self, StripeError> {
-        Self::start(None, Books::default(), settings).await
+        Self::start(None, State::default(), settings).await
     }
 
     /// Starts one that keeps what it knows in a file, which is made where there is none, and which nobody else may read.
@@ -102,83 +102,83 @@ impl Stripe {
         Self::start(Some(path.to_owned()), load(path)?, settings).await
     }
 
-    async fn start(file: Option<PathBuf>, books: Books, settings: Settings) -> Result<Self, StripeError> {
+    async fn start(file: Option<PathBuf>, state: State, settings: Settings) -> Result<Self, StripeError> {
         let listener = TcpListener::bind(("127.0.0.1", settings.port)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let books = Mutex::new(Books { delay: settings.delay, url: url.clone(), ..books });
-        let desk = Arc::new(Desk { settings, file, http, books, webhooks_url: Mutex::default() });
+        let state = Mutex::new(State { delay: settings.delay, url: url.clone(), ..state });
+        let handler = Arc::new(Handler { settings, file, http, state, webhooks_url: Mutex::default() });
         let mut tasks = JoinSet::new();
-        let answering = Arc::clone(&desk);
+        let answering = Arc::clone(&handler);
         let answer = move |_, request| {
-            let desk = Arc::clone(&answering);
-            async move { desk.answer(request).await }
+            let handler = Arc::clone(&answering);
+            async move { handler.answer(request).await }
         };
         tasks.spawn(server::serve(listener, answer));
-        tasks.spawn(Arc::clone(&desk).go_on());
-        Ok(Self { url, desk, _tasks: tasks })
+        tasks.spawn(Arc::clone(&handler).go_on());
+        Ok(Self { url, handler, _tasks: tasks })
     }
 
     /// Every movement of money so far.
     pub fn ledger(&self) -> Ledger {
-        self.desk.books().ledger.clone()
+        self.handler.state().ledger.clone()
     }
 
     /// An intent, as `GET /v1/payment_intents/{id}` shows it.
     pub fn intent(&self, id: &str) -> Option<Value> {
-        self.desk.books().shown_intent(id)
+        self.handler.state().shown_intent(id)
     }
 
     /// All intents, as Stripe shows them, the oldest first.
     pub fn intents(&self) -> Vec<Value> {
-        let books = self.desk.books();
-        let mut intents: Vec<_> = books.intents.values().collect();
+        let state = self.handler.state();
+        let mut intents: Vec<_> = state.intents.values().collect();
         intents.sort_by_key(|intent| intent.created);
-        intents.into_iter().filter_map(|intent| books.shown_intent(&intent.id)).collect()
+        intents.into_iter().filter_map(|intent| state.shown_intent(&intent.id)).collect()
     }
 
     /// The ids of an order's intents, the oldest first.
     pub fn intents_of(&self, order_id: &str) -> Vec<String> {
-        let books = self.desk.books();
+        let state = self.handler.state();
         let mut intents: Vec<_> =
-            books.intents.values().filter(|intent| intent.order_id() == order_id).collect();
+            state.intents.values().filter(|intent| intent.order_id() == order_id).collect();
         intents.sort_by_key(|intent| intent.created);
         intents.into_iter().map(|intent| intent.id.clone()).collect()
     }
 
     /// All refunds, as Stripe shows them, the oldest first.
     pub fn refunds(&self) -> Vec<Value> {
-        self.desk.books().refunds.iter().map(Refund::json).collect()
+        self.handler.state().refunds.iter().map(Refund::json).collect()
     }
 
     /// Has webhooks sent to this address from now on, those that have waited for one too; without, none is sent.
     pub fn send_webhooks_to(&self, url: Option<&str>) {
-        *lock(&self.desk.webhooks_url) = url.map(str::to_owned);
+        *lock(&self.handler.webhooks_url) = url.map(str::to_owned);
     }
 
     /// Sends no webhooks about this order until it is released, so that a test can send them: in any order, twice, late.
     pub fn hold(&self, order_id: &str) {
-        self.desk.books().held.insert(order_id.to_owned());
+        self.handler.state().held.insert(order_id.to_owned());
     }
 
     /// Sends the webhooks about this order again, those that were held too.
     pub fn release(&self, order_id: &str) {
-        self.desk.books().held.remove(order_id);
+        self.handler.state().held.remove(order_id);
     }
 
     /// The webhooks that nobody has taken yet, the oldest first.
     pub fn webhooks(&self) -> Vec<Webhook> {
-        self.desk.books().webhooks.iter().filter(|webhook| !webhook.is_delivered).cloned().collect()
+        self.handler.state().webhooks.iter().filter(|webhook| !webhook.is_delivered).cloned().collect()
     }
 
     /// All webhooks about an order, taken or not, the oldest first.
     pub fn webhooks_of(&self, order_id: &str) -> Vec<Webhook> {
-        self.desk.books().webhooks.iter().filter(|webhook| webhook.order_id == order_id).cloned().collect()
+        self.handler.state().webhooks.iter().filter(|webhook| webhook.order_id == order_id).cloned().collect()
     }
 
     /// The signature's header for a body that is sent now.
     pub fn sign(&self, body: &str) -> String {
-        self.desk.sign(body)
+        self.handler.sign(body)
     }
 
     /// Lets the customer prove on the bank's page to be the card's owner, or fail to. Decides what was `processing`, too,
@@ -187,7 +187,7 @@ impl Stripe {
     /// # Errors
     /// Where the intent waits for nothing like that.
     pub fn settle(&self, intent: &str, succeeds: bool) -> Result<(), StripeError> {
-        self.desk.change(|books| books.settle(intent, succeeds)).map_err(refused)
+        self.handler.change(|state| state.settle(intent, succeeds)).map_err(refused)
     }
 
     /// Has a card pay an order, or hold the money where `capture` is `manual`, without a request; gives the intent's id.
@@ -204,10 +204,10 @@ impl Stripe {
         let new =
             format!("amount={cents}&currency=eur&capture_method={capture}&metadata[order_id]={order_id}");
         let confirm = format!("payment_method={payment_method}");
-        let paid = self.desk.change(|books| {
-            let (intent, _) = books.create(Form::read(new.as_bytes()))?;
+        let paid = self.handler.change(|state| {
+            let (intent, _) = state.create(Form::read(new.as_bytes()))?;
             let id = intent["id"].as_str().unwrap_or_default();
-            books.confirm(id, Form::read(confirm.as_bytes()))?;
+            state.confirm(id, Form::read(confirm.as_bytes()))?;
             Ok(id.to_owned())
         });
         paid.map_err(refused)
@@ -218,7 +218,7 @@ impl Stripe {
     /// # Errors
     /// Where the intent holds no money.
     pub fn lapse(&self, intent: &str) -> Result<(), StripeError> {
-        self.desk.change(|books| books.lapse(intent)).map_err(refused)
+        self.handler.change(|state| state.lapse(intent)).map_err(refused)
     }
 
     /// Lets the bank decide a dispute.
@@ -226,11 +226,11 @@ impl Stripe {
     /// # Errors
     /// Where there is none that is open.
     pub fn close_dispute(&self, intent: &str, is_won: bool) -> Result<(), StripeError> {
-        self.desk.change(|books| books.close_dispute(intent, is_won)).map_err(refused)
+        self.handler.change(|state| state.close_dispute(intent, is_won)).map_err(refused)
     }
 }
 
-fn refused(refusal: Refusal) -> StripeError {
+fn refused(refusal: ApiError) -> StripeError {
     StripeError::Refused(refusal.message().to_owned())
 }
 
@@ -242,10 +242,10 @@ pub fn read_ledger(path: &Path) -> Result<Ledger, StripeError> {
     Ok(load(path)?.ledger)
 }
 
-fn load(path: &Path) -> Result<Books, StripeError> {
+fn load(path: &Path) -> Result<State, StripeError> {
     match fs::read_to_string(path) {
         Ok(text) => serde_json::from_str(&text).map_err(|error| StripeError::Damaged(path.to_owned(), error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Books::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::default()),
         Err(error) => Err(StripeError::File(path.to_owned(), error)),
     }
 }

@@ -7,6 +7,7 @@ mod client;
 mod customer;
 mod killer;
 
+use fastrand::Rng;
 use std::{
     io,
     path::PathBuf,
@@ -18,7 +19,6 @@ use shared::auth::Role;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    dice::Dice,
     keys::{self, KeyError},
     stripe::StripeError,
 };
@@ -79,22 +79,22 @@ pub async fn run(options: &Options) -> Result<bool, TortureError> {
     let Options { url, data, seed, duration, customers, kills } = options;
     let client = Arc::new(Client::new(url, keys::load(data)?)?);
     let staff = client.token(keys::user(Role::Staff)?, Role::Staff)?;
-    let mut dice = Dice::new(*seed);
+    let mut rng = Rng::with_seed(*seed);
     eprintln!("torturing {url} for {} seconds; seed {seed}", duration.as_secs());
-    let products = Arc::new(books::stock_up(&client, &staff, &mut dice).await?);
+    let products = Arc::new(books::stock_up(&client, &staff, &mut rng).await?);
 
     let begun = Instant::now();
     let until = begun + *duration;
     let mut people = JoinSet::new();
     for number in 0..*customers {
-        let dice = Dice::new(dice.roll());
-        let customer = Customer::new(number, dice, Arc::clone(&client), Arc::clone(&products))?;
+        let rng = Rng::with_seed(rng.u64(..));
+        let customer = Customer::new(number, rng, Arc::clone(&client), Arc::clone(&products))?;
         people.spawn(customer.live(until));
     }
     let mut others = JoinSet::new();
     others.spawn(books::watch(Arc::clone(&client), Arc::clone(&products)));
     if *kills {
-        others.spawn(killer::run(Arc::clone(&client), Dice::new(dice.roll())));
+        others.spawn(killer::run(Arc::clone(&client), Rng::with_seed(rng.u64(..))));
     }
     others.spawn(tell(Arc::clone(&client), begun));
     while people.join_next().await.is_some() {}

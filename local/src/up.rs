@@ -21,10 +21,10 @@ use tokio::{
 };
 
 use crate::{
-    bus::{Bus, BusError},
     cargo_lambda::{self, InstallError},
     data::{self, DataError, DataFolder},
     database::{DatabaseError, Dynamo},
+    event_bridge::{EventBridge, EventBridgeError},
     function,
     gateway::Gateway,
     log::{self, say},
@@ -71,7 +71,7 @@ pub enum UpError {
     #[error(transparent)]
     Mail(#[from] MailError),
     #[error(transparent)]
-    Bus(#[from] BusError),
+    Bus(#[from] EventBridgeError),
     #[error(transparent)]
     Stripe(#[from] StripeError),
     #[error(transparent)]
@@ -160,7 +160,7 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let functions = format!("http://127.0.0.1:{port}");
     let secrets = Secrets::on_file(&data::secrets(data.path()), template.secrets()?, &functions).await?;
     let mailbox = Mailbox::on_file(&data::mails(data.path())).await?;
-    let bus = Bus::on_file(&data::events(data.path())).await?;
+    let bus = EventBridge::on_file(&data::events(data.path())).await?;
     let stripe = Stripe::on_file(&data::stripe(data.path()), account(&secrets)?).await?;
 
     let cargo_lambda = cargo_lambda::ensure(group, say).await?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use futures_util::future::join_all;
-use local::bus::{Event, Fault};
+use local::event_bridge::{Event, Fault};
 use serde_json::{Value, json};
 
 use crate::shop::{
@@ -293,7 +293,7 @@ async fn i14_whatever_befalls_the_bus_no_event_is_lost() {
 async fn i18_every_error_of_the_bus_brings_the_record_again() {
     let (shop, order, history) = by_hand().await;
     for (name, refusal) in refusals() {
-        let fault = shop.calls("PutEvents").of(Service::Bus).answer(refusal);
+        let fault = shop.calls("PutEvents").of(Service::EventBridge).answer(refusal);
         assert_eq!(deliver(&shop, &history).await, [1], "{name}");
         assert!(fault.hits() > 0, "{name}");
     }

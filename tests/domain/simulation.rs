@@ -9,7 +9,7 @@ mod provider;
 
 use std::{collections::BTreeSet, env, thread};
 
-use local::dice::Dice;
+use fastrand::Rng;
 use serde_json::json;
 use shared::domain::{
     change::{ChangeContext, Initiator},
@@ -49,7 +49,7 @@ fn simulation_i01_i02_i07_i08_i09_i10_i11() {
         Shop::open(seed, true).live(&mut seen);
         return;
     }
-    let (first, shops) = (Dice::any_seed(), number("SHOPS").unwrap_or(SHOPS));
+    let (first, shops) = (fastrand::u64(..), number("SHOPS").unwrap_or(SHOPS));
     for seed in (0..shops).map(|shop| first.wrapping_add(shop)) {
         let _replay = Replay(seed);
         Shop::open(seed, false).live(&mut seen);
@@ -133,7 +133,7 @@ struct Stock {
 }
 
 struct Shop {
-    dice: Dice,
+    rng: Rng,
     now: i64,
     catalogue: Vec<Product>,
     stocks: Vec<Stock>,
@@ -145,15 +145,15 @@ struct Shop {
 
 impl Shop {
     fn open(seed: u64, tells: bool) -> Self {
-        let (mut dice, now) = (Dice::new(seed), 1_700_000_000_000);
-        let catalogue: Vec<_> = (0..PRODUCTS).map(|place| product(place, &mut dice, now)).collect();
+        let (mut rng, now) = (Rng::with_seed(seed), 1_700_000_000_000);
+        let catalogue: Vec<_> = (0..PRODUCTS).map(|place| product(place, &mut rng, now)).collect();
         let stock = |_| {
-            let pieces = [0, 1, 3, 10, 1000][dice.below(5)];
+            let pieces = [0, 1, 3, 10, 1000][rng.usize(..5)];
             Stock { opening: pieces, on_hand: pieces, reserved: 0, available: pieces }
         };
         let stocks = (0..PRODUCTS).map(stock).collect();
         let (orders, messages) = (Vec::new(), Vec::new());
-        Self { dice, now, catalogue, stocks, orders, provider: Provider::default(), messages, tells }
+        Self { rng, now, catalogue, stocks, orders, provider: Provider::default(), messages, tells }
     }
 
     fn live(&mut self, seen: &mut BTreeSet<&'static str>) {
@@ -168,10 +168,10 @@ impl Shop {
 
     fn step(&mut self) {
         self.messages.extend(self.provider.news.drain(..).map(Message::News));
-        match self.dice.below(100) {
+        match self.rng.usize(..100) {
             0..40 if !self.messages.is_empty() => {
-                let message = self.messages.swap_remove(self.dice.below(self.messages.len()));
-                match self.dice.below(10) {
+                let message = self.messages.swap_remove(self.rng.usize(..(self.messages.len()).max(1)));
+                match self.rng.usize(..10) {
                     0 if message.is_repeated() => self.messages.push(message),
                     // Lost: a request, an answer, or whoever had it in hand.
                     0 => self.tell(|| format!("lost: {message:?}")),
@@ -183,7 +183,7 @@ impl Shop {
                 }
             }
             0..50 if self.orders.len() < ORDERS => self.place(),
-            40..50 => self.provider.happen(&mut self.dice, self.now),
+            40..50 => self.provider.happen(&mut self.rng, self.now),
             50..60 => self.pass([1, 10, 40, 20 * 60, 2 * 60 * 60, 8 * 24 * 60 * 60]),
             60..70 => self.look_after_due_ones(),
             _ if self.orders.is_empty() => self.place(),
@@ -193,15 +193,15 @@ impl Shop {
 
     /// Lets one of so many seconds pass, the first of them the most often.
     fn pass<const N: usize>(&mut self, seconds: [i64; N]) {
-        let most = self.dice.below(N) + 1;
-        self.now += seconds[self.dice.below(most)] * SECOND;
+        let most = self.rng.usize(..N) + 1;
+        self.now += seconds[self.rng.usize(..(most).max(1))] * SECOND;
         self.tell(|| "later".to_owned());
     }
 
     /// A customer, or the staff, wants something of an order.
     fn operate(&mut self) {
-        let place = self.dice.below(self.orders.len());
-        let what = self.dice.below(100);
+        let place = self.rng.usize(..(self.orders.len()).max(1));
+        let what = self.rng.usize(..100);
         match what {
             0..30 => self.pay(place),
             30..42 => self.cancel(place),
@@ -215,9 +215,9 @@ impl Shop {
 
     fn place(&mut self) {
         let mut items = Vec::new();
-        for _ in 0..=self.dice.below(3) {
-            let product = &self.catalogue[self.dice.below(PRODUCTS)];
-            items.push(json!({"product_id": product.id, "quantity": self.dice.below(4) + 1}));
+        for _ in 0..=self.rng.usize(..3) {
+            let product = &self.catalogue[self.rng.usize(..PRODUCTS)];
+            items.push(json!({"product_id": product.id, "quantity": self.rng.usize(..4) + 1}));
         }
         let address = json!({"name": "A", "line1": "B", "city": "C", "postal_code": "1", "country": "DE"});
         let new = validation::read(json!({"items": items, "shipping_address": address}), NewOrder::read);
@@ -242,8 +242,8 @@ impl Shop {
         if order.check_payable(Timestamp::from_millis(self.now)).is_err() {
             return;
         }
-        let capture = if self.dice.chance(50) { Capture::Manual } else { Capture::Automatic };
-        let card = match self.dice.below(10) {
+        let capture = if self.rng.usize(..100) < 50 { Capture::Manual } else { Capture::Automatic };
+        let card = match self.rng.usize(..10) {
             0 | 1 => Card::Declined,
             2 | 3 => Card::AsksItsOwner,
             4 => Card::TakesTime,
@@ -384,7 +384,7 @@ impl Shop {
     fn ask(&mut self, order: usize, step: ProviderStep) {
         let answers = match step {
             ProviderStep::Refund(refund, payment) => {
-                match self.provider.refund(&refund, &payment, &mut self.dice) {
+                match self.provider.refund(&refund, &payment, &mut self.rng) {
                     Some(news) => vec![Message::News(News::Refund(order, news))],
                     None => vec![Message::Refused(order, refund.id)],
                 }
@@ -524,7 +524,7 @@ impl Shop {
                 .min();
             let Some(due) = due else { return self.check_rest() };
             self.now = due.max(self.now + 6 * 60 * 60 * SECOND);
-            self.provider.grow_old(&mut self.dice, self.now);
+            self.provider.grow_old(&mut self.rng, self.now);
             self.look_after_due_ones();
             self.check();
         }
@@ -599,8 +599,8 @@ impl Shop {
         let mut picks = Vec::new();
         for line in &self.orders[place].order.lines {
             let most = usize::try_from(most(line)).unwrap_or_default();
-            if self.dice.chance(40) && (most > 0 || self.dice.chance(10)) {
-                let quantity = 1 + self.dice.below(most) as i64;
+            if self.rng.usize(..100) < 40 && (most > 0 || self.rng.usize(..100) < 10) {
+                let quantity = 1 + self.rng.usize(..(most).max(1)) as i64;
                 picks.push(ItemQuantity { product_id: line.product_id, quantity });
             }
         }
@@ -610,12 +610,12 @@ impl Shop {
     /// All of it, or a part.
     fn some_of(&mut self, amount: i64) -> Option<i64> {
         let most = usize::try_from(amount).unwrap_or_default();
-        let most = if self.dice.chance(50) { most } else { most.min(5) };
-        self.dice.chance(70).then(|| 1 + self.dice.below(most) as i64)
+        let most = if self.rng.usize(..100) < 50 { most } else { most.min(5) };
+        (self.rng.usize(..100) < 70).then(|| 1 + self.rng.usize(..(most).max(1)) as i64)
     }
 
     fn id<T: shared::domain::id::Entity>(&mut self) -> Id<T> {
-        Id::new(Timestamp::from_millis(self.now), self.dice.roll().into())
+        Id::new(Timestamp::from_millis(self.now), self.rng.u64(..).into())
     }
 
     fn context(&self, initiator: Initiator) -> ChangeContext {
@@ -668,8 +668,8 @@ fn check_move(before: &Order, after: &Order, what: &str) {
     moved("total", (&b.id, b.total, b.lines.len()) == (&a.id, a.total, a.lines.len()));
 }
 
-fn product(place: usize, dice: &mut Dice, now: i64) -> Product {
-    let price = [1, 999, 4_990, Money::MAX_PRICE][dice.below(4)];
+fn product(place: usize, rng: &mut Rng, now: i64) -> Product {
+    let price = [1, 999, 4_990, Money::MAX_PRICE][rng.usize(..4)];
     let new = json!({
         "sku": format!("SKU-{place}"),
         "name": "A thing",
@@ -678,5 +678,5 @@ fn product(place: usize, dice: &mut Dice, now: i64) -> Product {
     });
     let new = validation::read(new, NewProduct::read).expect("a valid product");
     let at = Timestamp::from_millis(now);
-    new.product(Id::new(at, dice.roll().into()), at)
+    new.product(Id::new(at, rng.u64(..).into()), at)
 }

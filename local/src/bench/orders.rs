@@ -17,7 +17,7 @@ use shared::{
 
 use super::{
     BenchError,
-    store::PRICE,
+    products::{PRICE, product_id},
     users::{self, id},
 };
 use crate::{
@@ -164,7 +164,7 @@ fn placed(id: OrderId, at: Timestamp) -> Value {
         "payment_status": "unpaid",
         "fulfilment_status": "unfulfilled",
         "lines": [{
-            "product_id": super::store::product_id(0),
+            "product_id": product_id(0),
             "sku": "MUG-0000",
             "name": "Stoneware Coffee Mug No. 0",
             "unit_price": {"amount": PRICE, "currency": "EUR"},

@@ -18,10 +18,16 @@ use tokio_rustls::{
     rustls::{self, ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-use super::{BenchError, orders::Orders, refused, users::Users};
+use super::{
+    BenchError,
+    orders::Orders,
+    products::{PRICE, product_id},
+    refused,
+    users::Users,
+};
 use crate::{
-    bus::Bus,
     database::Dynamo,
+    event_bridge::EventBridge,
     keys::{self, KeyError},
     mail::Mailbox,
     process,
@@ -41,8 +47,6 @@ const STOREFRONT_URL: &str = "https://shop.example";
 const PUBLIC_URL: &str = "https://api.shop.example";
 /// How many products there are: more than a page of a list.
 const PRODUCTS: usize = 24;
-/// What each of them costs, in cents.
-pub(super) const PRICE: i64 = 1_850;
 /// How many pieces there are of each: more than anybody orders here.
 const PIECES: usize = 1_200_000;
 /// How many pieces of each the orders hold that were placed before.
@@ -119,7 +123,7 @@ pub(super) struct Store {
     key: SigningKey,
     secrets: Secrets,
     _mailbox: Mailbox,
-    _bus: Bus,
+    _bus: EventBridge,
 }
 
 impl Store {
@@ -136,7 +140,7 @@ impl Store {
         keep(&secrets, HMAC_SECRET, &hmac_keys)?;
         keep(&secrets, SIGNING_SECRET, &signing_keys(&key))?;
         secrets.put(PAYMENTS_SECRET, &Orders::secret())?;
-        let (mailbox, bus) = (Mailbox::in_memory().await?, Bus::in_memory().await?);
+        let (mailbox, bus) = (Mailbox::in_memory().await?, EventBridge::in_memory().await?);
         let products: Vec<_> = (0..PRODUCTS).map(product_id).collect();
         for (number, id) in products.iter().enumerate() {
             dynamo.put(PRODUCTS_TABLE, entry(id, number))?;
@@ -254,11 +258,6 @@ async fn terminate(roots: &Roots, url: &str) -> Result<u16, BenchError> {
         }
     });
     Ok(port)
-}
-
-/// The id of a product.
-pub(super) fn product_id(number: usize) -> String {
-    format!("prod_01k2{number:022}")
 }
 
 /// An entry of the catalogue of about 600 bytes, and what the indexes hold of it besides.

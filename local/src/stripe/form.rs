@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
 
 /// The largest amount: eight digits.
 const MAX_AMOUNT: i64 = 99_999_999;
@@ -27,21 +27,21 @@ impl Form {
     }
 
     /// Takes a parameter that must be there.
-    pub fn required(&mut self, name: &str) -> Result<String, Refusal> {
-        self.text(name).ok_or_else(|| Refusal::missing_parameter(name))
+    pub fn required(&mut self, name: &str) -> Result<String, ApiError> {
+        self.text(name).ok_or_else(|| ApiError::missing_parameter(name))
     }
 
     /// Takes an amount of money.
-    pub fn amount(&mut self, name: &str) -> Result<Option<i64>, Refusal> {
+    pub fn amount(&mut self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let invalid = || {
             let message = format!("Invalid positive integer: {text}");
-            Refusal::parameter("parameter_invalid_integer", name, message)
+            ApiError::parameter("parameter_invalid_integer", name, message)
         };
         let amount = text.parse().ok().filter(|amount| *amount > 0).ok_or_else(invalid)?;
         if amount > MAX_AMOUNT {
             let message = format!("Amount must be no more than {MAX_AMOUNT}");
-            return Err(Refusal::parameter("amount_too_large", name, message));
+            return Err(ApiError::parameter("amount_too_large", name, message));
         }
         Ok(Some(amount))
     }
@@ -59,12 +59,12 @@ impl Form {
     }
 
     /// Refuses what was not taken.
-    pub fn end(self) -> Result<(), Refusal> {
+    pub fn end(self) -> Result<(), ApiError> {
         match self.0.into_keys().next() {
             None => Ok(()),
             Some(unknown) => {
                 let message = format!("Received unknown parameter: {unknown}");
-                Err(Refusal::parameter("parameter_unknown", &unknown, message))
+                Err(ApiError::parameter("parameter_unknown", &unknown, message))
             }
         }
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    desk::{IDEMPOTENCY_KEY, INTERVAL, REPLAYED},
+    handler::{IDEMPOTENCY_KEY, INTERVAL, REPLAYED},
     *,
 };
 use crate::{process, server::Answer};
@@ -14,7 +14,7 @@ const KEY: &str = "sk_test_1";
 const SECRET: &str = "whsec_1";
 
 /// An answer: its status, whether it was replayed, and its body.
-type Answered = (u16, bool, Value);
+type StoredResponse = (u16, bool, Value);
 
 struct Client {
     stripe: Stripe,
@@ -39,7 +39,7 @@ impl Client {
         if let Some(key) = key { call.header(IDEMPOTENCY_KEY, key) } else { call }
     }
 
-    async fn sent(call: reqwest::RequestBuilder) -> reqwest::Result<Answered> {
+    async fn sent(call: reqwest::RequestBuilder) -> reqwest::Result<StoredResponse> {
         let answer = call.send().await?;
         let replayed = answer.headers().contains_key(REPLAYED);
         Ok((answer.status().as_u16(), replayed, answer.json().await?))
@@ -248,8 +248,9 @@ async fn what_goes_wrong_on_the_way_is_as_the_payment_method_says() {
             Client::sent(client.call(&path, &form, Some(order)).timeout(Duration::from_secs(1))).await;
         let again =
             Client::sent(client.call(&path, &form, Some(order)).timeout(Duration::from_secs(1))).await;
-        let told =
-            |answer: reqwest::Result<Answered>| answer.map(|(status, replayed, _)| (status, replayed)).ok();
+        let told = |answer: reqwest::Result<StoredResponse>| {
+            answer.map(|(status, replayed, _)| (status, replayed)).ok()
+        };
         (told(first), told(again), client.booked(order).len())
     };
     assert_eq!(confirm("ord_lost", "pm_charged_answer_lost").await, (None, Some((200, true)), 1));

@@ -1,25 +1,20 @@
 //! Webhooks: events, signed and sent until they are taken. <https://docs.stripe.com/webhooks>.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, USER_AGENT};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::{domain::time::Timestamp, telemetry};
 
-use super::{desk::Desk, new_id};
+use super::new_id;
 
 /// The version of the API that events are written in.
 pub const API_VERSION: &str = "2025-08-27.basil";
 /// The header that carries the signature.
 pub const SIGNATURE_HEADER: &str = "Stripe-Signature";
-/// The longest pause before an event is sent again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// How often an event is sent before it is given up.
 const MAX_ATTEMPTS: u32 = 16;
-/// How long the receiver may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An event, as it is sent to the webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +34,7 @@ pub struct Webhook {
     pub is_delivered: bool,
     /// When it is sent next.
     due: Timestamp,
-    attempts: u32,
+    pub(super) attempts: u32,
     #[serde(skip)]
     is_under_way: bool,
 }
@@ -63,6 +58,14 @@ impl Webhook {
         Self { id, kind, order_id, intent, body: body.to_string(), is_delivered, due, attempts, is_under_way }
     }
 
+    /// Records the outcome of an attempt to deliver it, and when to try again.
+    pub(super) fn attempted(&mut self, is_delivered: bool, pause: Duration) {
+        self.attempts += 1;
+        self.is_delivered |= is_delivered;
+        self.is_under_way = false;
+        self.due = later(telemetry::now(), pause);
+    }
+
     /// Gives it to be sent, if its time has come.
     pub(super) fn take(&mut self, now: Timestamp) -> Option<Self> {
         let waits = !self.is_delivered && !self.is_under_way && self.attempts < MAX_ATTEMPTS;
@@ -82,24 +85,6 @@ pub fn sign(secrets: &[&str], at: Timestamp, body: &str) -> String {
         format!(",v1={hex}")
     };
     format!("t={seconds}{}", secrets.iter().map(tag).collect::<String>())
-}
-
-/// Sends an event once.
-pub(super) async fn deliver(desk: Arc<Desk>, url: String, webhook: Webhook) {
-    let signature = desk.sign(&webhook.body);
-    let call = desk.http.post(url).timeout(TIMEOUT);
-    let call = call.header(CONTENT_TYPE, "application/json; charset=utf-8").header(USER_AGENT, "Stripe/1.0");
-    let answer = call.header(SIGNATURE_HEADER, signature).body(webhook.body).send().await;
-    let is_taken = answer.is_ok_and(|answer| answer.status().is_success());
-    let pause = LONGEST_PAUSE.min(desk.settings.delay * 2_u32.saturating_pow(webhook.attempts + 1));
-    desk.change(|books| {
-        if let Some(kept) = books.webhooks.iter_mut().find(|kept| kept.id == webhook.id) {
-            kept.attempts += 1;
-            kept.is_delivered |= is_taken;
-            kept.is_under_way = false;
-            kept.due = later(telemetry::now(), pause);
-        }
-    });
 }
 
 /// A moment and so much after it.

@@ -1,5 +1,6 @@
 //! The books of the shop, held against each other and against the pretend Stripe's ledger.
 
+use fastrand::Rng;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -16,9 +17,7 @@ use super::{
     client::{Call, Client},
 };
 use crate::{
-    data,
-    dice::Dice,
-    keys, server,
+    data, keys, server,
     stripe::{self, Ledger, Sums},
 };
 
@@ -31,7 +30,7 @@ const GLANCE_EVERY: Duration = Duration::from_millis(500);
 pub(super) async fn stock_up(
     client: &Client,
     staff: &str,
-    dice: &mut Dice,
+    rng: &mut Rng,
 ) -> Result<Vec<String>, TortureError> {
     let (run, mut products) = (server::uuid(), Vec::new());
     for (number, stock) in STOCKS.iter().enumerate() {
@@ -39,7 +38,7 @@ pub(super) async fn stock_up(
             "sku": format!("T-{}-{number}", &run[..8]),
             "name": "Tortured thing",
             "category": "torture",
-            "price": {"amount": 1 + dice.below(5_000), "currency": "EUR"},
+            "price": {"amount": 1 + rng.usize(..5_000), "currency": "EUR"},
             "initial_stock": stock,
         });
         let call = Call::post("products-create", "/products".to_owned(), body, staff, &[201]);

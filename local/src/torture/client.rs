@@ -1,5 +1,6 @@
 //! Requests to the shop, asked again until they are answered, and the tally of all that.
 
+use fastrand::Rng;
 use std::{
     collections::BTreeMap,
     fmt::Write,
@@ -17,7 +18,7 @@ use shared::{
 use tokio::time::sleep;
 
 use super::TortureError;
-use crate::{dice::Dice, keys, server};
+use crate::{keys, server};
 
 /// So often a request is tried that is not answered, or by a 503.
 const TRIES: u32 = 40;
@@ -96,14 +97,14 @@ impl Client {
     }
 
     /// Asks, sometimes several times at once, and sometimes once more afterwards: with one key there is one answer.
-    pub async fn ask_oddly(&self, call: &Call, dice: &mut Dice) -> Option<Answer> {
-        let twins = if dice.chance(15) { 2 + dice.below(3) } else { 1 };
+    pub async fn ask_oddly(&self, call: &Call, rng: &mut Rng) -> Option<Answer> {
+        let twins = if rng.usize(..100) < 15 { 2 + rng.usize(..3) } else { 1 };
         let answers: Vec<_> =
             join_all((0..twins).map(|_| self.ask(call))).await.into_iter().flatten().collect();
         let last_word = answers.iter().find(|answer| answer.is_final()).or(answers.first())?.clone();
         // A twin may have been refused before the other could begin.
         let mut others: Vec<_> = answers.into_iter().filter(Answer::is_final).skip(1).collect();
-        if last_word.is_final() && dice.chance(25) {
+        if last_word.is_final() && rng.usize(..100) < 25 {
             others.extend(self.ask(call).await);
         }
         self.tally().repeats += others.len();

@@ -1,5 +1,6 @@
 //! One customer after the other, and the staff that has to do with them.
 
+use fastrand::Rng;
 use std::{sync::Arc, time::Instant};
 
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use super::{
     TortureError,
     client::{Call, Client},
 };
-use crate::{dice::Dice, keys};
+use crate::keys;
 
 /// The cards that they pay with, the good one the most often.
 const CARDS: [&str; 16] = [
@@ -37,7 +38,7 @@ const CARDS: [&str; 16] = [
 
 pub(super) struct Customer {
     id: Id<User>,
-    dice: Dice,
+    rng: Rng,
     client: Arc<Client>,
     products: Arc<Vec<String>>,
     /// Tokens of the customer, of somebody else, and of the staff.
@@ -49,14 +50,14 @@ pub(super) struct Customer {
 impl Customer {
     pub fn new(
         number: usize,
-        mut dice: Dice,
+        mut rng: Rng,
         client: Arc<Client>,
         products: Arc<Vec<String>>,
     ) -> Result<Self, TortureError> {
-        let id = Id::new(telemetry::now(), u128::from(dice.roll()) << 8 | number as u128);
+        let id = Id::new(telemetry::now(), u128::from(rng.u64(..)) << 8 | number as u128);
         let mut customer = Self {
             id,
-            dice,
+            rng,
             client,
             products,
             token: String::new(),
@@ -80,7 +81,7 @@ impl Customer {
         self.client.tally().customers.push(self.id);
         while Instant::now() < until && self.take_tokens().is_ok() {
             let Some(order) = self.place().await else { continue };
-            for _ in 0..self.dice.below(7) {
+            for _ in 0..self.rng.usize(..7) {
                 self.act(&order).await;
             }
         }
@@ -88,9 +89,9 @@ impl Customer {
 
     async fn place(&mut self) -> Option<Value> {
         let mut items = Vec::new();
-        for _ in 0..=self.dice.below(3) {
-            let product_id = self.dice.pick(&self.products)?;
-            items.push(json!({"product_id": product_id, "quantity": self.dice.below(3) + 1}));
+        for _ in 0..=self.rng.usize(..3) {
+            let product_id = self.rng.choice(self.products.iter())?;
+            items.push(json!({"product_id": product_id, "quantity": self.rng.usize(..3) + 1}));
         }
         let address = json!({
             "name": "Ada Lind",
@@ -101,7 +102,7 @@ impl Customer {
         });
         let body = json!({"items": items, "shipping_address": address});
         let call = Call::post("orders-create", "/orders".to_owned(), body, &self.token, &[201, 409]);
-        let answer = self.client.ask_oddly(&call, &mut self.dice).await?;
+        let answer = self.client.ask_oddly(&call, &mut self.rng).await?;
         if answer.status != 201 {
             return None;
         }
@@ -116,47 +117,53 @@ impl Customer {
         let id = order["id"].as_str().unwrap_or_default();
         let path = |what: &str| format!("/orders/{id}{what}");
         let (own, staff) = (&self.token, &self.staff);
-        let some = |dice: &mut Dice| {
+        let some = |rng: &mut Rng| {
             let most = usize::try_from(order["total"]["amount"].as_i64().unwrap_or(1)).unwrap_or(1);
-            1 + dice.below(most)
+            1 + rng.usize(..(most).max(1))
         };
-        let pick = |dice: &mut Dice| {
+        let pick = |rng: &mut Rng| {
             let line = &order["lines"][0];
             let most = usize::try_from(line["quantity"].as_i64().unwrap_or(1)).unwrap_or(1);
-            json!([{"product_id": line["product_id"], "quantity": 1 + dice.below(most)}])
+            json!([{"product_id": line["product_id"], "quantity": 1 + rng.usize(..(most).max(1))}])
         };
-        let call = match self.dice.below(100) {
+        let call = match self.rng.usize(..100) {
             0..40 => {
-                let card = self.dice.pick(&CARDS).copied().unwrap_or_default();
-                let capture = if self.dice.chance(30) { "manual" } else { "automatic" };
+                let card = self.rng.choice(&CARDS).copied().unwrap_or_default();
+                let capture = if self.rng.usize(..100) < 30 { "manual" } else { "automatic" };
                 let body = json!({"payment_method": card, "capture": capture});
                 Call::post("orders-pay", path("/payments"), body, own, &[201, 202, 402, 409])
             }
             40..50 => {
-                let token = if self.dice.chance(80) { own } else { staff };
+                let token = if self.rng.usize(..100) < 80 { own } else { staff };
                 Call::post("orders-cancel", path("/cancel"), json!({}), token, &[200, 202, 409])
             }
             50..60 => {
-                let body =
-                    if self.dice.chance(70) { json!({}) } else { json!({"amount": some(&mut self.dice)}) };
+                let body = if self.rng.usize(..100) < 70 {
+                    json!({})
+                } else {
+                    json!({"amount": some(&mut self.rng)})
+                };
                 Call::post("orders-capture", path("/capture"), body, staff, &[200, 202, 402, 409])
             }
             60..72 => {
-                let body =
-                    if self.dice.chance(60) { json!({}) } else { json!({"lines": pick(&mut self.dice)}) };
+                let body = if self.rng.usize(..100) < 60 {
+                    json!({})
+                } else {
+                    json!({"lines": pick(&mut self.rng)})
+                };
                 // 422: less is left by now than is asked for.
                 Call::post("orders-fulfil", path("/fulfilments"), body, staff, &[201, 409, 422])
             }
             72..84 => {
                 let mut body = json!({});
-                if self.dice.chance(50) {
-                    body["amount"] = some(&mut self.dice).into();
+                if self.rng.usize(..100) < 50 {
+                    body["amount"] = some(&mut self.rng).into();
                 }
-                if self.dice.chance(30) {
-                    body["restock"] = pick(&mut self.dice);
+                if self.rng.usize(..100) < 30 {
+                    body["restock"] = pick(&mut self.rng);
                 }
-                if self.dice.chance(20) {
-                    body["release"] = pick(&mut self.dice);
+                if self.rng.usize(..100) < 20 {
+                    body["release"] = pick(&mut self.rng);
                 }
                 Call::post("orders-refund", path("/refunds"), body, staff, &[201, 202, 409, 422])
             }
@@ -167,7 +174,7 @@ impl Customer {
             _ => Call::post("orders-cancel", path("/cancel"), json!({}), &self.stranger, &[404]),
         };
         if call.key.is_some() {
-            self.client.ask_oddly(&call, &mut self.dice).await;
+            self.client.ask_oddly(&call, &mut self.rng).await;
         } else {
             self.client.ask(&call).await;
         }

@@ -5,16 +5,16 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use tokio::{process::Command, time::sleep};
 
 use super::client::Client;
-use crate::dice::Dice;
+use fastrand::Rng;
 
 /// The longest pause between two kills, in milliseconds.
 const LONGEST_PAUSE: usize = 3_000;
 
 /// Kills one after the other.
-pub(super) async fn run(client: Arc<Client>, mut dice: Dice) {
+pub(super) async fn run(client: Arc<Client>, mut rng: Rng) {
     loop {
-        sleep(Duration::from_millis(dice.below(LONGEST_PAUSE) as u64)).await;
-        let Some(process) = dice.pick(&instances(&client.url)).cloned() else { continue };
+        sleep(Duration::from_millis(rng.usize(..LONGEST_PAUSE) as u64)).await;
+        let Some(process) = rng.choice(&instances(&client.url)).cloned() else { continue };
         if Command::new("kill").args(["-KILL", &process]).status().await.is_ok_and(|done| done.success()) {
             client.tally().kills += 1;
         }

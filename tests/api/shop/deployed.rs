@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local::{bus::Bus, mail::Mailbox, stripe::Stripe};
+use local::{event_bridge::EventBridge, mail::Mailbox, stripe::Stripe};
 use reqwest::{Client, ClientBuilder, Method, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -184,7 +184,7 @@ impl Deployed {
     }
 
     /// Brings what events have arrived there.
-    pub fn fetch_events(&self, bus: &Bus) {
+    pub fn fetch_events(&self, bus: &EventBridge) {
         let mut fetched = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if fetched.is_some_and(|at| at.elapsed() < FRESH) {
             return;

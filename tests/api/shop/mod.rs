@@ -28,9 +28,9 @@ use std::{
 };
 
 use local::{
-    bus::Bus,
     cargo_lambda,
     database::Dynamo,
+    event_bridge::EventBridge,
     mail::Mailbox,
     process::Group,
     secrets::Secrets,
@@ -118,7 +118,7 @@ pub struct Shop {
 
 struct Running {
     mailbox: Mailbox,
-    bus: Bus,
+    bus: EventBridge,
     stripe: Stripe,
     signer: Signer,
     log: Arc<Log>,
@@ -267,7 +267,7 @@ impl Shop {
     }
 
     /// What its events arrive at.
-    pub fn bus(&self) -> &Bus {
+    pub fn bus(&self) -> &EventBridge {
         if let Place::Deployed(cloud) = &self.running.place {
             cloud.fetch_events(&self.running.bus);
         }
@@ -441,7 +441,7 @@ impl Running {
         let account = Settings { port: cloud.stripe_port(), ..account() };
         Self {
             mailbox: Mailbox::in_memory().await.unwrap(),
-            bus: Bus::in_memory().await.unwrap(),
+            bus: EventBridge::in_memory().await.unwrap(),
             stripe: Stripe::in_memory(account).await.unwrap(),
             signer: cloud.signer(),
             log: Arc::default(),
@@ -470,7 +470,7 @@ impl Running {
             json!({"api_key": API_KEY, "webhook_secrets": ["whsec_CANARYoutgoing", WEBHOOK_SECRET]});
         secrets.put(PAYMENTS_SECRET, &payments.to_string()).unwrap();
         let mailbox = Mailbox::in_memory().await.unwrap();
-        let bus = Bus::in_memory().await.unwrap();
+        let bus = EventBridge::in_memory().await.unwrap();
         let stripe = Stripe::in_memory(account()).await.unwrap();
         if options.webhooks {
             stripe.send_webhooks_to(Some(&format!("{functions}/v1/payments/webhooks/stripe")));
@@ -479,7 +479,7 @@ impl Running {
             (Service::Dynamo, database.url.clone()),
             (Service::Secrets, secrets.url.clone()),
             (Service::Mail, mailbox.url.clone()),
-            (Service::Bus, bus.url.clone()),
+            (Service::EventBridge, bus.url.clone()),
             (Service::Payments, options.payments.clone().unwrap_or_else(|| stripe.url.clone())),
         ];
         let proxy = Proxy::start(upstreams).await.unwrap();
@@ -583,7 +583,7 @@ impl Workshop {
             ("ALLOWED_ORIGIN", "*".to_owned()),
             ("AWS_ACCESS_KEY_ID", "CANARY-access-key".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.proxy.url(Service::Dynamo, name)),
-            ("AWS_ENDPOINT_URL_EVENTBRIDGE", self.proxy.url(Service::Bus, name)),
+            ("AWS_ENDPOINT_URL_EVENTBRIDGE", self.proxy.url(Service::EventBridge, name)),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.proxy.url(Service::Secrets, name)),
             ("AWS_ENDPOINT_URL_SESV2", self.proxy.url(Service::Mail, name)),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),

@@ -32,12 +32,12 @@ pub enum Service {
     Dynamo,
     Secrets,
     Mail,
-    Bus,
+    EventBridge,
     Payments,
 }
 
 impl Service {
-    const ALL: [Self; 5] = [Self::Dynamo, Self::Secrets, Self::Mail, Self::Bus, Self::Payments];
+    const ALL: [Self; 5] = [Self::Dynamo, Self::Secrets, Self::Mail, Self::EventBridge, Self::Payments];
 
     /// The beginning of its paths on the proxy.
     fn name(self) -> &'static str {
@@ -45,7 +45,7 @@ impl Service {
             Self::Dynamo => "dynamo",
             Self::Secrets => "secrets",
             Self::Mail => "mail",
-            Self::Bus => "bus",
+            Self::EventBridge => "bus",
             Self::Payments => "payments",
         }
     }
@@ -54,7 +54,7 @@ impl Service {
     fn media_type(self) -> &'static str {
         match self {
             Self::Dynamo => "application/x-amz-json-1.0",
-            Self::Secrets | Self::Bus => "application/x-amz-json-1.1",
+            Self::Secrets | Self::EventBridge => "application/x-amz-json-1.1",
             Self::Mail | Self::Payments => "application/json",
         }
     }

@@ -92,7 +92,7 @@ fn needed(Call { service, operation, request, .. }: &Call) -> Vec<(String, Strin
         (Service::Mail, operation) => vec![(format!("ses:{operation}"), SENDER.to_owned())],
         // Stripe knows its own keys.
         (Service::Payments, _) => Vec::new(),
-        (Service::Bus, operation) => {
+        (Service::EventBridge, operation) => {
             let buses =
                 parts("Entries").into_iter().map(|entry| entry["EventBusName"].as_str().map(str::to_owned));
             let buses: BTreeSet<_> = buses.map(Option::unwrap_or_default).collect();

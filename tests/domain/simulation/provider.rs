@@ -1,6 +1,6 @@
 //! The payment provider of the simulation: what it did, and what it says of that. Its books are the judge.
 
-use local::dice::Dice;
+use fastrand::Rng;
 use shared::domain::{
     id::Id,
     money::Money,
@@ -166,7 +166,7 @@ impl Provider {
     }
 
     /// Gives money back, or refuses to.
-    pub fn refund(&mut self, refund: &Refund, payment: &Payment, dice: &mut Dice) -> Option<RefundUpdate> {
+    pub fn refund(&mut self, refund: &Refund, payment: &Payment, rng: &mut Rng) -> Option<RefundUpdate> {
         if let Some(place) = self.refunds.iter().position(|made| made.refund_id == refund.id) {
             let made = &self.refunds[place];
             return Some(made.said(place, made.answered));
@@ -179,7 +179,7 @@ impl Provider {
             self.refused.push(refund.id);
             return None;
         }
-        let status = if dice.chance(30) { RefundStatus::Pending } else { RefundStatus::Succeeded };
+        let status = if rng.usize(..100) < 30 { RefundStatus::Pending } else { RefundStatus::Succeeded };
         let amount = refund.amount.amount();
         let place = self.refunds.len();
         self.refunds.push(Returning { refund_id: refund.id, intent, amount, status, answered: status });
@@ -201,35 +201,35 @@ impl Provider {
     }
 
     /// Something that the shop has no part in: a customer proves to be the card's owner, or a bank makes up its mind.
-    pub fn happen(&mut self, dice: &mut Dice, now: i64) {
-        if dice.chance(50) && !self.refunds.is_empty() {
-            let place = dice.below(self.refunds.len());
+    pub fn happen(&mut self, rng: &mut Rng, now: i64) {
+        if rng.usize(..100) < 50 && !self.refunds.is_empty() {
+            let place = rng.usize(..(self.refunds.len()).max(1));
             let refund = &mut self.refunds[place];
             match refund.status {
-                RefundStatus::Pending if dice.chance(60) => refund.status = RefundStatus::Succeeded,
-                RefundStatus::Pending | RefundStatus::Succeeded if dice.chance(30) => {
+                RefundStatus::Pending if rng.usize(..100) < 60 => refund.status = RefundStatus::Succeeded,
+                RefundStatus::Pending | RefundStatus::Succeeded if rng.usize(..100) < 30 => {
                     refund.status = RefundStatus::Failed;
                 }
                 _ => return,
             }
             self.tell_of_refund(place);
         } else if !self.intents.is_empty() {
-            let place = dice.below(self.intents.len());
+            let place = rng.usize(..(self.intents.len()).max(1));
             let refunded = self.refunded(place);
             let intent = &mut self.intents[place];
             match (&intent.state, intent.dispute) {
                 (IntentState::RequiresAction(_) | IntentState::Processing, _) => {
-                    self.decide(place, dice.chance(60), now);
+                    self.decide(place, rng.usize(..100) < 60, now);
                 }
-                (IntentState::Authorized, _) if dice.chance(10) => {
+                (IntentState::Authorized, _) if rng.usize(..100) < 10 => {
                     intent.state = IntentState::Cancelled;
                     self.tell(place);
                 }
-                (IntentState::Captured(all), None) if *all > refunded && dice.chance(15) => {
+                (IntentState::Captured(all), None) if *all > refunded && rng.usize(..100) < 15 => {
                     self.dispute(place, DisputeUpdate::Opened);
                 }
                 (IntentState::Captured(_), Some(DisputeUpdate::Opened)) => {
-                    let won = dice.chance(50);
+                    let won = rng.usize(..100) < 50;
                     self.dispute(place, if won { DisputeUpdate::Won } else { DisputeUpdate::Lost });
                 }
                 _ => {}
@@ -238,11 +238,11 @@ impl Provider {
     }
 
     /// Time passes: banks that think come to an end, and what was held for long is free again. Customers stay away.
-    pub fn grow_old(&mut self, dice: &mut Dice, now: i64) {
+    pub fn grow_old(&mut self, rng: &mut Rng, now: i64) {
         for place in 0..self.intents.len() {
             let intent = &mut self.intents[place];
             if intent.state == IntentState::Processing {
-                self.decide(place, dice.chance(60), now);
+                self.decide(place, rng.usize(..100) < 60, now);
             } else if intent.state == IntentState::Authorized && intent.authorized_at + LAPSES_AFTER <= now {
                 intent.state = IntentState::Cancelled;
                 self.tell(place);
@@ -250,7 +250,7 @@ impl Provider {
         }
         for place in 0..self.refunds.len() {
             if self.refunds[place].status == RefundStatus::Pending {
-                let failed = dice.chance(20);
+                let failed = rng.usize(..100) < 20;
                 self.refunds[place].status =
                     if failed { RefundStatus::Failed } else { RefundStatus::Succeeded };
                 self.tell_of_refund(place);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// An error as Stripe answers it.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ApiError {
     pub status: u16,
     /// What stands below `error`.
     pub error: Value,
@@ -14,7 +14,7 @@ pub(super) struct Refusal {
     pub is_kept: bool,
 }
 
-impl Refusal {
+impl ApiError {
     fn new(status: u16, kind: &str, message: impl Into<String>) -> Self {
         let error = json!({"type": kind, "message": message.into()});
         Self { status, error, intent: None, is_kept: true }

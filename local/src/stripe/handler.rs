@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT, WWW_AUTHENTICATE},
     http::request::Parts,
 };
 use serde_json::json;
@@ -21,11 +21,11 @@ use tokio::{task::JoinSet, time::sleep};
 
 use super::{
     Settings,
-    books::{Answered, Books, Done, Sending},
+    api_error::ApiError,
     form::Form,
     lock, new_id, page,
-    refusal::Refusal,
-    webhook,
+    state::{Done, Sending, State, StoredResponse},
+    webhook::{self, SIGNATURE_HEADER, Webhook},
 };
 use crate::{
     data,
@@ -38,46 +38,50 @@ pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(super) const REPLAYED: &str = "idempotent-replayed";
 /// How long `pm_slow` takes to be answered.
 const SLOWNESS: Duration = Duration::from_secs(2);
+/// Maximum pause between two attempts to deliver a webhook.
+const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
+/// Maximum time of the receiver to respond.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is looked for what is to happen now.
 pub(super) const INTERVAL: Duration = Duration::from_millis(20);
 
 /// All that it takes to answer.
-pub(super) struct Desk {
+pub(super) struct Handler {
     pub settings: Settings,
     pub file: Option<PathBuf>,
     pub http: reqwest::Client,
-    pub books: Mutex<Books>,
+    pub state: Mutex<State>,
     /// Where the webhooks are sent, if anywhere.
     pub webhooks_url: Mutex<Option<String>>,
 }
 
 /// An idempotency key whose request is not answered yet. Dropped when it is, or when the client goes away.
-struct InWork<'desk>(&'desk Desk, String);
+struct InWork<'handler>(&'handler Handler, String);
 
 impl Drop for InWork<'_> {
     fn drop(&mut self) {
-        self.0.books().in_work.remove(&self.1);
+        self.0.state().in_work.remove(&self.1);
     }
 }
 
-impl Desk {
-    pub fn books(&self) -> MutexGuard<'_, Books> {
-        lock(&self.books)
+impl Handler {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 
-    /// Changes the books, and keeps them in the file.
-    pub fn change<T>(&self, change: impl FnOnce(&mut Books) -> T) -> T {
-        let mut books = self.books();
-        let changed = change(&mut books);
-        if let Err(error) = self.keep(&books) {
+    /// Changes the state, and keeps them in the file.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let changed = change(&mut state);
+        if let Err(error) = self.keep(&state) {
             eprintln!("what the pretend Stripe knows can't be kept: {error}");
         }
         changed
     }
 
-    fn keep(&self, books: &Books) -> io::Result<()> {
+    fn keep(&self, state: &State) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        data::write_private(file, &serde_json::to_string(books)?)
+        data::write_private(file, &serde_json::to_string(state)?)
     }
 
     pub fn sign(&self, body: &str) -> String {
@@ -91,12 +95,12 @@ impl Desk {
             sleep(INTERVAL).await;
             while under_way.try_join_next().is_some() {}
             let now = telemetry::now();
-            if self.books().settle_due(now) {
+            if self.state().settle_due(now) {
                 self.change(|_| ());
             }
             let Some(url) = lock(&self.webhooks_url).clone() else { continue };
-            for webhook in self.books().due_webhooks(now) {
-                under_way.spawn(webhook::deliver(Arc::clone(&self), url.clone(), webhook));
+            for webhook in self.state().due_webhooks(now) {
+                under_way.spawn(deliver(Arc::clone(&self), url.clone(), webhook));
             }
         }
     }
@@ -105,7 +109,7 @@ impl Desk {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
         match parts.uri.path().split('/').skip(1).collect::<Vec<_>>()[..] {
-            ["_ledger"] => Ok(json_answer(200, json!(self.books().ledger).to_string())),
+            ["_ledger"] => Ok(json_answer(200, json!(self.state().ledger).to_string())),
             ["authenticate", intent] => Ok(self.page(intent)),
             ["authenticate", intent, decision] if parts.method == Method::POST => {
                 Ok(self.decide(intent, decision))
@@ -115,28 +119,28 @@ impl Desk {
     }
 
     fn page(&self, intent: &str) -> Answer {
-        self.books().intents.get(intent).map_or_else(not_found, page::page)
+        self.state().intents.get(intent).map_or_else(not_found, page::page)
     }
 
     fn decide(&self, intent: &str, decision: &str) -> Answer {
         // Who comes too late goes back like everybody, and learns there how it is.
-        if let Err(refusal) = self.change(|books| books.settle(intent, decision == "approve"))
+        if let Err(refusal) = self.change(|state| state.settle(intent, decision == "approve"))
             && refusal.status == 404
         {
             return not_found();
         }
-        self.books().intents.get(intent).map_or_else(not_found, page::way_back)
+        self.state().intents.get(intent).map_or_else(not_found, page::way_back)
     }
 
     async fn serve_api(&self, parts: &Parts, body: &Bytes) -> Result<Answer, HangUp> {
         let key = parts.headers.get(IDEMPOTENCY_KEY).filter(|_| parts.method == Method::POST);
         let key = key.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
-        let reply = |books: &mut Books| {
-            self.reply(books, parts, body, key.as_deref())
-                .unwrap_or_else(|refusal| (json_answer(refusal.status, error(books, &refusal)), Sending::Now))
+        let reply = |state: &mut State| {
+            self.reply(state, parts, body, key.as_deref())
+                .unwrap_or_else(|refusal| (json_answer(refusal.status, error(state, &refusal)), Sending::Now))
         };
         let (answer, sending) =
-            if parts.method == Method::GET { reply(&mut self.books()) } else { self.change(reply) };
+            if parts.method == Method::GET { reply(&mut self.state()) } else { self.change(reply) };
         let is_in_work = matches!(sending, Sending::Late | Sending::Never);
         let _in_work = key.filter(|_| is_in_work).map(|key| InWork(self, key));
         match sending {
@@ -151,47 +155,47 @@ impl Desk {
     /// Does what is asked, unless it was done before: <https://docs.stripe.com/api/idempotent_requests>.
     fn reply(
         &self,
-        books: &mut Books,
+        state: &mut State,
         parts: &Parts,
         body: &Bytes,
         key: Option<&str>,
-    ) -> Result<(Answer, Sending), Refusal> {
+    ) -> Result<(Answer, Sending), ApiError> {
         self.admit(parts)?;
         let (method, path) = (&parts.method, parts.uri.path());
         let query = parts.uri.query().unwrap_or_default();
         let form = Form::read(if method == Method::GET { query.as_bytes() } else { body });
         let Some(key) = key else {
-            return operate(books, parts, form)
+            return operate(state, parts, form)
                 .map(|(body, sending)| (json_answer(200, body.to_string()), sending));
         };
         let request = format!("{method} {path}?{}", form.canonical());
-        if let Some(before) = books.answered(key, &request)? {
+        if let Some(before) = state.answered(key, &request)? {
             let mut answer = json_answer(before.status, before.body.clone());
             answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
             return Ok((answer, Sending::Now));
         }
-        let (status, body, sending) = match operate(books, parts, form) {
+        let (status, body, sending) = match operate(state, parts, form) {
             Ok((body, sending)) => (200, body.to_string(), sending),
-            Err(refusal) if refusal.is_kept => (refusal.status, error(books, &refusal), Sending::Now),
+            Err(refusal) if refusal.is_kept => (refusal.status, error(state, &refusal), Sending::Now),
             Err(refusal) => return Err(refusal),
         };
         if sending != Sending::Never {
-            books.answers.insert(key.to_owned(), Answered { request, status, body: body.clone() });
+            state.answers.insert(key.to_owned(), StoredResponse { request, status, body: body.clone() });
         }
         if matches!(sending, Sending::Late | Sending::Never) {
-            books.in_work.insert(key.to_owned());
+            state.in_work.insert(key.to_owned());
         }
         Ok((json_answer(status, body), sending))
     }
 
     /// Goes on if the request has the account's key, and is one that Stripe would read.
-    fn admit(&self, parts: &Parts) -> Result<(), Refusal> {
+    fn admit(&self, parts: &Parts) -> Result<(), ApiError> {
         let key =
             parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         match key {
-            None => Err(Refusal::unauthorized("You did not provide an API key.")),
+            None => Err(ApiError::unauthorized("You did not provide an API key.")),
             Some(key) if key != self.settings.api_key => {
-                Err(Refusal::unauthorized("Invalid API Key provided."))
+                Err(ApiError::unauthorized("Invalid API Key provided."))
             }
             Some(_) => Ok(()),
         }?;
@@ -199,31 +203,31 @@ impl Desk {
         if kind.is_some_and(|kind| !kind.starts_with("application/x-www-form-urlencoded")) {
             let message =
                 "Invalid request (check that your POST content type is application/x-www-form-urlencoded).";
-            return Err(Refusal::invalid(message));
+            return Err(ApiError::invalid(message));
         }
         Ok(())
     }
 }
 
 /// The routes.
-fn operate(books: &mut Books, parts: &Parts, form: Form) -> Done {
+fn operate(state: &mut State, parts: &Parts, form: Form) -> Done {
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let parts: Vec<_> = path.split('/').skip(1).collect();
     match (method, &parts[..]) {
-        ("POST", ["v1", "payment_intents"]) => books.create(form),
-        ("GET", ["v1", "payment_intents", id]) => books.read(id, form),
-        ("POST", ["v1", "payment_intents", id, "confirm"]) => books.confirm(id, form),
-        ("POST", ["v1", "payment_intents", id, "capture"]) => books.capture(id, form),
-        ("POST", ["v1", "payment_intents", id, "cancel"]) => books.cancel(id, form),
-        ("POST", ["v1", "refunds"]) => books.refund(form),
-        ("GET", ["v1", "refunds"]) => books.list_refunds(form),
-        _ => Err(Refusal::unknown_url(method, path)),
+        ("POST", ["v1", "payment_intents"]) => state.create(form),
+        ("GET", ["v1", "payment_intents", id]) => state.read(id, form),
+        ("POST", ["v1", "payment_intents", id, "confirm"]) => state.confirm(id, form),
+        ("POST", ["v1", "payment_intents", id, "capture"]) => state.capture(id, form),
+        ("POST", ["v1", "payment_intents", id, "cancel"]) => state.cancel(id, form),
+        ("POST", ["v1", "refunds"]) => state.refund(form),
+        ("GET", ["v1", "refunds"]) => state.list_refunds(form),
+        _ => Err(ApiError::unknown_url(method, path)),
     }
 }
 
-fn error(books: &Books, refusal: &Refusal) -> String {
+fn error(state: &State, refusal: &ApiError) -> String {
     let mut error = refusal.error.clone();
-    if let Some(intent) = refusal.intent.as_ref().and_then(|intent| books.shown_intent(intent)) {
+    if let Some(intent) = refusal.intent.as_ref().and_then(|intent| state.shown_intent(intent)) {
         error["payment_intent"] = intent;
     }
     json!({"error": error}).to_string()
@@ -247,4 +251,19 @@ fn not_found() -> Answer {
     let mut answer = Answer::new("There is no such payment.\n".into());
     *answer.status_mut() = StatusCode::NOT_FOUND;
     answer
+}
+
+/// Makes one attempt to deliver a webhook.
+async fn deliver(handler: Arc<Handler>, url: String, webhook: Webhook) {
+    let signature = handler.sign(&webhook.body);
+    let call = handler.http.post(url).timeout(DELIVERY_TIMEOUT);
+    let call = call.header(CONTENT_TYPE, "application/json; charset=utf-8").header(USER_AGENT, "Stripe/1.0");
+    let answer = call.header(SIGNATURE_HEADER, signature).body(webhook.body).send().await;
+    let is_taken = answer.is_ok_and(|answer| answer.status().is_success());
+    let pause = MAX_PAUSE.min(handler.settings.delay * 2_u32.saturating_pow(webhook.attempts + 1));
+    handler.change(|state| {
+        if let Some(kept) = state.webhooks.iter_mut().find(|kept| kept.id == webhook.id) {
+            kept.attempted(is_taken, pause);
+        }
+    });
 }

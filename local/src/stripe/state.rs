@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use shared::{domain::time::Timestamp, telemetry};
 
 use super::{
+    api_error::ApiError,
     card::Card,
     form::Form,
     ledger::{Entry, Kind, Ledger},
     new_id,
     objects::{CaptureMethod, Charge, Dispute, DisputeStatus, Intent, Refund, RefundStatus, Status},
-    refusal::Refusal,
     webhook::{Webhook, later},
 };
 
@@ -24,7 +24,7 @@ const MAX_KEY: usize = 255;
 
 /// All of it.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct Books {
+pub(super) struct State {
     pub intents: BTreeMap<String, Intent>,
     pub charges: BTreeMap<String, Charge>,
     /// The oldest first.
@@ -33,7 +33,7 @@ pub(super) struct Books {
     /// The oldest first.
     pub webhooks: Vec<Webhook>,
     /// What was answered, by the idempotency key.
-    pub answers: BTreeMap<String, Answered>,
+    pub answers: BTreeMap<String, StoredResponse>,
     /// The orders whose webhooks are not sent.
     #[serde(skip)]
     pub held: BTreeSet<String>,
@@ -50,7 +50,7 @@ pub(super) struct Books {
 
 /// An answer that a repeated request gets again.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Answered {
+pub(super) struct StoredResponse {
     /// Method, path and parameters.
     pub request: String,
     pub status: u16,
@@ -70,24 +70,24 @@ pub(super) enum Sending {
     Never,
 }
 
-pub(super) type Done = Result<(Value, Sending), Refusal>;
+pub(super) type Done = Result<(Value, Sending), ApiError>;
 
-impl Books {
+impl State {
     /// `POST /v1/payment_intents`.
     pub fn create(&mut self, mut form: Form) -> Done {
-        let amount = form.amount("amount")?.ok_or_else(|| Refusal::missing_parameter("amount"))?;
+        let amount = form.amount("amount")?.ok_or_else(|| ApiError::missing_parameter("amount"))?;
         let currency = form.required("currency")?.to_lowercase();
         if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_lowercase()) {
             let message = format!("Invalid currency: {currency}.");
-            return Err(Refusal::parameter("parameter_invalid_string_empty", "currency", message));
+            return Err(ApiError::parameter("parameter_invalid_string_empty", "currency", message));
         }
         let capture_method = CaptureMethod::take(&mut form).ok_or_else(|| {
             let message = "Invalid capture_method: must be one of automatic or manual";
-            Refusal::parameter("parameter_unknown", "capture_method", message)
+            ApiError::parameter("parameter_unknown", "capture_method", message)
         })?;
         if form.map("payment_method_types").into_values().any(|kind| kind != "card") {
             let message = "The payment method type provided is invalid: cargo shop knows cards.";
-            return Err(Refusal::parameter(
+            return Err(ApiError::parameter(
                 "payment_intent_invalid_parameter",
                 "payment_method_types",
                 message,
@@ -138,32 +138,32 @@ impl Books {
                 "You cannot confirm this PaymentIntent because it has a status of {}.",
                 status.name()
             );
-            return Err(Refusal::unexpected_state(id, message));
+            return Err(ApiError::unexpected_state(id, message));
         }
         let Some(payment_method) = payment_method.or_else(|| intent.payment_method.clone()) else {
             let message =
                 "You cannot confirm this PaymentIntent because it's missing a payment method.".into();
-            return Err(Refusal::unexpected_state(id, message));
+            return Err(ApiError::unexpected_state(id, message));
         };
         let card =
-            Card::of(&payment_method).ok_or_else(|| Refusal::unknown_payment_method(&payment_method))?;
+            Card::of(&payment_method).ok_or_else(|| ApiError::unknown_payment_method(&payment_method))?;
         if card == Card::RateLimited && !intent.was_rate_limited {
             intent.was_rate_limited = true;
-            return Err(Refusal::rate_limited());
+            return Err(ApiError::rate_limited());
         }
         intent.payment_method = Some(payment_method);
         intent.return_url = return_url.or(intent.return_url.take());
         intent.last_payment_error = None;
         intent.status = Status::RequiresConfirmation;
         match card {
-            Card::Error => return Err(Refusal::broken()),
+            Card::Error => return Err(ApiError::broken()),
             Card::NeverAnswers => return Ok((Value::Null, Sending::Never)),
             Card::Declined(decline_code) => {
                 let message = match decline_code {
                     "insufficient_funds" => "Your card has insufficient funds.",
                     _ => "Your card was declined.",
                 };
-                let declined = Refusal::declined(decline_code, message, id);
+                let declined = ApiError::declined(decline_code, message, id);
                 self.fail(id, declined.error.clone());
                 return Err(declined);
             }
@@ -190,7 +190,7 @@ impl Books {
                 "This PaymentIntent could not be captured because it has a status of {status}. Only a PaymentIntent \
                  with one of the following statuses may be captured: requires_capture."
             );
-            return Err(Refusal::unexpected_state(id, message));
+            return Err(ApiError::unexpected_state(id, message));
         }
         let amount = wanted.unwrap_or(intent.amount);
         if amount > intent.amount {
@@ -198,7 +198,7 @@ impl Books {
                 "The provided amount_to_capture ({amount}) is greater than the amount_capturable ({}).",
                 intent.amount
             );
-            let refusal = Refusal::invalid(message).code("amount_too_large");
+            let refusal = ApiError::invalid(message).code("amount_too_large");
             return Err(refusal.about("amount_to_capture").with(id));
         }
         let rest = intent.amount - amount;
@@ -221,7 +221,7 @@ impl Books {
         let reasons = ["duplicate", "fraudulent", "requested_by_customer", "abandoned"];
         if reason.as_deref().is_some_and(|reason| !reasons.contains(&reason)) {
             let message = format!("Invalid cancellation_reason: must be one of {}", reasons.join(", "));
-            return Err(Refusal::parameter("parameter_unknown", "cancellation_reason", message));
+            return Err(ApiError::parameter("parameter_unknown", "cancellation_reason", message));
         }
         let status = self.intent(id)?.status;
         if matches!(status, Status::Succeeded | Status::Canceled) {
@@ -231,7 +231,7 @@ impl Books {
                  requires_confirmation, requires_action, processing.",
                 status.name()
             );
-            return Err(Refusal::unexpected_state(id, message));
+            return Err(ApiError::unexpected_state(id, message));
         }
         self.end(id, reason);
         self.shown(id)
@@ -247,23 +247,23 @@ impl Books {
         let card = intent.payment_method.as_deref().and_then(Card::of);
         let charge = self.charge_of(&id).filter(|charge| charge.captured > 0).ok_or_else(|| {
             let message = format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
-            Refusal::invalid(message).code("payment_intent_unexpected_state")
+            ApiError::invalid(message).code("payment_intent_unexpected_state")
         })?;
         let Charge { id: charge_id, currency, .. } = charge;
         if charge.is_disputed() {
             let message = format!("Charge {charge_id} has been charged back; cannot issue a refund.");
-            return Err(Refusal::invalid(message).code("charge_disputed"));
+            return Err(ApiError::invalid(message).code("charge_disputed"));
         }
         let left = charge.captured - charge.refunded;
         if left == 0 {
             let message = format!("Charge {charge_id} has already been refunded.");
-            return Err(Refusal::invalid(message).code("charge_already_refunded"));
+            return Err(ApiError::invalid(message).code("charge_already_refunded"));
         }
         let amount = wanted.unwrap_or(left);
         if amount > left {
             let message =
                 format!("Refund amount ({amount}) is greater than unrefunded amount on charge ({left})");
-            return Err(Refusal::invalid(message).about("amount"));
+            return Err(ApiError::invalid(message).about("amount"));
         }
         let now = telemetry::now();
         let settles_at = later(now, self.delay);
@@ -301,7 +301,7 @@ impl Books {
         form.end()?;
         let limit = limit.map_or(Some(10), |limit| limit.parse().ok());
         let limit = limit.filter(|limit| (1..=100).contains(limit)).ok_or_else(|| {
-            Refusal::parameter("parameter_invalid_integer", "limit", "limit must be 1 to 100")
+            ApiError::parameter("parameter_invalid_integer", "limit", "limit must be 1 to 100")
         })?;
         let wanted = |refund: &&Refund| id.as_ref().is_none_or(|id| refund.intent == *id);
         let mut refunds = self.refunds.iter().rev().filter(wanted).map(Refund::json);
@@ -315,7 +315,7 @@ impl Books {
 
     /// The customer has proved to be the card's owner, or has failed to; or what was processing, or never answered, is
     /// decided.
-    pub fn settle(&mut self, id: &str, succeeds: bool) -> Result<(), Refusal> {
+    pub fn settle(&mut self, id: &str, succeeds: bool) -> Result<(), ApiError> {
         let intent = self.intent(id)?;
         if !matches!(
             intent.status,
@@ -323,37 +323,37 @@ impl Books {
         ) {
             let message =
                 format!("This PaymentIntent waits for nobody: it has a status of {}.", intent.status.name());
-            return Err(Refusal::unexpected_state(id, message));
+            return Err(ApiError::unexpected_state(id, message));
         }
         if succeeds {
             self.charge(id);
         } else {
-            self.fail(id, Refusal::not_authenticated().error);
+            self.fail(id, ApiError::not_authenticated().error);
         }
         Ok(())
     }
 
     /// The card's bank does not hold the money any longer.
-    pub fn lapse(&mut self, id: &str) -> Result<(), Refusal> {
+    pub fn lapse(&mut self, id: &str) -> Result<(), ApiError> {
         let status = self.intent(id)?.status;
         if status != Status::RequiresCapture {
             let message =
                 format!("There is no authorization to lapse: it has a status of {}.", status.name());
-            return Err(Refusal::unexpected_state(id, message));
+            return Err(ApiError::unexpected_state(id, message));
         }
         self.end(id, Some("automatic".to_owned()));
         Ok(())
     }
 
     /// The bank decides a dispute.
-    pub fn close_dispute(&mut self, id: &str, is_won: bool) -> Result<(), Refusal> {
+    pub fn close_dispute(&mut self, id: &str, is_won: bool) -> Result<(), ApiError> {
         self.intent(id)?;
         let charge = self.charge_of_mut(id);
         let disputed = charge.and_then(|charge| Some((charge.captured, charge.dispute.as_mut()?)));
         let Some((amount, dispute)) =
             disputed.filter(|(_, dispute)| dispute.status == DisputeStatus::NeedsResponse)
         else {
-            return Err(Refusal::unexpected_state(id, "There is no dispute to close.".to_owned()));
+            return Err(ApiError::unexpected_state(id, "There is no dispute to close.".to_owned()));
         };
         dispute.status = if is_won { DisputeStatus::Won } else { DisputeStatus::Lost };
         if is_won {
@@ -389,17 +389,17 @@ impl Books {
     }
 
     /// What was answered to this request with this key.
-    pub fn answered(&self, key: &str, request: &str) -> Result<Option<&Answered>, Refusal> {
+    pub fn answered(&self, key: &str, request: &str) -> Result<Option<&StoredResponse>, ApiError> {
         if key.is_empty() || key.len() > MAX_KEY {
             let message = format!("The Idempotency-Key must have 1 to {MAX_KEY} characters.");
-            return Err(Refusal::parameter("parameter_invalid", "Idempotency-Key", message));
+            return Err(ApiError::parameter("parameter_invalid", "Idempotency-Key", message));
         }
         if self.in_work.contains(key) {
-            return Err(Refusal::key_in_use(key));
+            return Err(ApiError::key_in_use(key));
         }
         let before = self.answers.get(key);
         let is_same = before.is_none_or(|before| before.request == request);
-        if is_same { Ok(before) } else { Err(Refusal::key_reused(key)) }
+        if is_same { Ok(before) } else { Err(ApiError::key_reused(key)) }
     }
 
     /// An intent as Stripe shows it.
@@ -411,12 +411,12 @@ impl Books {
         Ok((self.shown_intent(id).unwrap_or_default(), Sending::Now))
     }
 
-    fn intent(&self, id: &str) -> Result<&Intent, Refusal> {
-        self.intents.get(id).ok_or_else(|| Refusal::missing("payment_intent", id, "intent"))
+    fn intent(&self, id: &str) -> Result<&Intent, ApiError> {
+        self.intents.get(id).ok_or_else(|| ApiError::missing("payment_intent", id, "intent"))
     }
 
-    fn intent_mut(&mut self, id: &str) -> Result<&mut Intent, Refusal> {
-        self.intents.get_mut(id).ok_or_else(|| Refusal::missing("payment_intent", id, "intent"))
+    fn intent_mut(&mut self, id: &str) -> Result<&mut Intent, ApiError> {
+        self.intents.get_mut(id).ok_or_else(|| ApiError::missing("payment_intent", id, "intent"))
     }
 
     /// The charge of an intent that has succeeded: there is one at most.

@@ -21,7 +21,7 @@ use shared::{domain::time::Timestamp, telemetry};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    journal::{self, JournalError},
+    jsonl::{self, JsonlError},
     server::{self, Answer, HangUp},
 };
 
@@ -67,26 +67,26 @@ pub enum Fault {
 
 /// Why events can't be received. The text says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum BusError {
+pub enum EventBridgeError {
     /// There is no port to listen on.
     #[error("EventBridge finds no port to listen on: {0}")]
     Listen(#[from] io::Error),
 }
 
 /// An EventBridge that runs until this is dropped.
-pub struct Bus {
+pub struct EventBridge {
     /// Where it answers.
     pub url: String,
-    desk: Arc<Desk>,
+    handler: Arc<Handler>,
     _tasks: JoinSet<Infallible>,
 }
 
-impl Bus {
+impl EventBridge {
     /// Starts one that forgets.
     ///
     /// # Errors
     /// Where there is no port to listen on.
-    pub async fn in_memory() -> Result<Self, BusError> {
+    pub async fn in_memory() -> Result<Self, EventBridgeError> {
         Self::start(None).await
     }
 
@@ -94,38 +94,38 @@ impl Bus {
     ///
     /// # Errors
     /// Where there is no port to listen on.
-    pub async fn on_file(path: &Path) -> Result<Self, BusError> {
+    pub async fn on_file(path: &Path) -> Result<Self, EventBridgeError> {
         Self::start(Some(path.to_owned())).await
     }
 
-    async fn start(file: Option<PathBuf>) -> Result<Self, BusError> {
+    async fn start(file: Option<PathBuf>) -> Result<Self, EventBridgeError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let desk = Arc::new(Desk { file, arrived: Mutex::default(), faults: Mutex::default() });
-        let answering = Arc::clone(&desk);
+        let handler = Arc::new(Handler { file, arrived: Mutex::default(), faults: Mutex::default() });
+        let answering = Arc::clone(&handler);
         let answer = move |_, request| {
-            let desk = Arc::clone(&answering);
-            async move { desk.answer(request).await }
+            let handler = Arc::clone(&answering);
+            async move { handler.answer(request).await }
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(listener, answer));
-        Ok(Self { url, desk, _tasks: tasks })
+        Ok(Self { url, handler, _tasks: tasks })
     }
 
     /// The events that have arrived since the start, the newest last.
     pub fn events(&self) -> Vec<Event> {
-        lock(&self.desk.arrived).clone()
+        lock(&self.handler.arrived).clone()
     }
 
     /// Those about one thing, by its id, in the order in which they arrived.
     pub fn events_of(&self, aggregate: &str) -> Vec<Event> {
-        lock(&self.desk.arrived).iter().filter(|event| event.is_about(aggregate)).cloned().collect()
+        lock(&self.handler.arrived).iter().filter(|event| event.is_about(aggregate)).cloned().collect()
     }
 
     /// Lets this happen to the next events about a thing, one after the other; those after them arrive. What befalls a
     /// whole request befalls the other events in it, too.
     pub fn fail(&self, aggregate: &str, faults: impl IntoIterator<Item = Fault>) {
-        lock(&self.desk.faults).entry(aggregate.to_owned()).or_default().extend(faults);
+        lock(&self.handler.faults).entry(aggregate.to_owned()).or_default().extend(faults);
     }
 }
 
@@ -146,7 +146,7 @@ impl Event {
 }
 
 /// What is behind the address.
-struct Desk {
+struct Handler {
     file: Option<PathBuf>,
     arrived: Mutex<Vec<Event>>,
     /// What is to happen to the next events about a thing.
@@ -154,9 +154,9 @@ struct Desk {
 }
 
 /// A refusal: its status, EventBridge's name for it, and what is said.
-type Refusal = (StatusCode, &'static str, String);
+type AwsError = (StatusCode, &'static str, String);
 
-impl Desk {
+impl Handler {
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, HangUp> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| HangUp)?.to_bytes();
@@ -177,7 +177,7 @@ impl Desk {
         Ok(answer)
     }
 
-    async fn put(&self, body: &[u8]) -> Result<Result<Value, Refusal>, HangUp> {
+    async fn put(&self, body: &[u8]) -> Result<Result<Value, AwsError>, HangUp> {
         let invalid = |message: String| Ok(Err((StatusCode::BAD_REQUEST, "ValidationException", message)));
         let entries = match serde_json::from_slice(body) {
             Ok(PutEvents { entries }) => entries,
@@ -233,8 +233,8 @@ impl Desk {
     fn keep(&self, event: Event) -> Result<String, Invalid> {
         let mut arrived = lock(&self.arrived);
         if let Some(path) = &self.file {
-            let failed = |error: JournalError| ("InternalFailure", error.to_string());
-            journal::append(path, &event).map_err(failed)?;
+            let failed = |error: JsonlError| ("InternalFailure", error.to_string());
+            jsonl::append(path, &event).map_err(failed)?;
         }
         let id = event.id.clone();
         arrived.push(event);
@@ -311,7 +311,7 @@ mod tests {
             "EventBusName": "EventBus"})
     }
 
-    async fn put(bus: &Bus, entries: &[Value]) -> reqwest::Result<(u16, Value)> {
+    async fn put(bus: &EventBridge, entries: &[Value]) -> reqwest::Result<(u16, Value)> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_millis(500)).build()?;
         let call = client.post(&bus.url).header(TARGET_HEADER, TARGET);
         let answer = call.body(json!({"Entries": entries}).to_string()).send().await?;
@@ -323,10 +323,10 @@ mod tests {
         let folder = crate::process::target_folder().join("tmp").join(format!("bus-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("events.jsonl");
-        let bus = Bus::on_file(&path).await.unwrap();
+        let bus = EventBridge::on_file(&path).await.unwrap();
         let (status, answer) = put(&bus, &[entry("ord_1"), entry("ord_2")]).await.unwrap();
         assert_eq!((status, &answer["FailedEntryCount"]), (200, &json!(0)));
-        let (events, _) = journal::read::<Event>(&path, 0).unwrap();
+        let (events, _) = jsonl::read::<Event>(&path, 0).unwrap();
         assert_eq!(events, bus.events());
         assert_eq!(answer["Entries"][1]["EventId"], events[1].id);
         assert_eq!(bus.events_of("ord_2"), events[1..]);
@@ -340,7 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_eventbridge_would_not_take_is_refused() {
-        let bus = Bus::in_memory().await.unwrap();
+        let bus = EventBridge::in_memory().await.unwrap();
         for (field, value, code) in [
             ("Source", json!(""), "InvalidArgument"),
             ("Source", json!("aws.s3"), "NotAuthorizedForSource"),
@@ -367,7 +367,7 @@ mod tests {
 
     #[tokio::test]
     async fn events_fail_as_they_are_told_to() {
-        let bus = Bus::in_memory().await.unwrap();
+        let bus = EventBridge::in_memory().await.unwrap();
         let (throttled, broken) = (Fault::Throttled, Fault::Broken);
         let in_part = [Fault::EntryThrottled, Fault::EntryFailed];
         bus.fail("ord_1", [throttled, broken].into_iter().chain(in_part));
