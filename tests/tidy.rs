@@ -50,7 +50,7 @@ fn what_is_generated_is_fresh() {
         .finds("openapi.json is stale: run `cargo shop tidy`", "openapi.json", "List products", "List goods")
         .finds("openapi.json is stale", "functions/products-list/openapi.yaml", "List products", "List goods")
         .finds("CargoLambda.toml is stale", "CargoLambda.toml", "products-get", "products-got")
-        .finds("CargoLambda.toml is stale", "template.yaml", "Method: PATCH", "Method: PUT")
+        .finds("CargoLambda.toml is stale", "template.yaml", "Api, Method: PATCH", "Api, Method: PUT")
         .finds("docs/configuration.md is stale", "docs/configuration.md", "| `unknown` |", "| `none` |")
         .finds("docs/configuration.md is stale", "template.yaml", "BUILD_ID: !Ref", "BUILT: !Ref");
 }
@@ -60,7 +60,7 @@ fn template_folders_packages_and_contracts_have_the_same_names() {
     let template = "template.yaml";
     let manifest = "functions/products-get/Cargo.toml";
     let rule = holds(rules::packages)
-        .finds("call GetProduct ProductsGet", template, "  ProductsGet:", "  GetProduct:")
+        .finds("call GetProduct ProductsGet", template, "  ProductsGet:\n", "  GetProduct:\n")
         .finds(
             "must have CodeUri target/lambda/products-get",
             template,
@@ -69,8 +69,8 @@ fn template_folders_packages_and_contracts_have_the_same_names() {
         )
         .finds("must have FunctionName", template, "AWS::StackName}-products-get", "AWS::StackName}-get")
         .finds("if, and only if, ProductsList", template, "Http: { Type: Api,", "Http: { Type: HttpApi,")
-        .finds("must have an openapi-send.yaml if", template, "Submit: {", "Send: {")
-        .finds("must have an openapi-submit.yaml if", template, "Submit: {", "Send: {")
+        .finds("must have an openapi-send.yaml if", template, "Submit: { Type", "Send: { Type")
+        .finds("must have an openapi-submit.yaml if", template, "Submit: { Type", "Send: { Type")
         .finds("call package and [[bin]] products-get", manifest, "products-get", "get");
 
     let renamed = rule
@@ -137,7 +137,7 @@ fn functions_are_called_and_not_held_up() {
     let template = "template.yaml";
     let permission = "FunctionName: !Ref KeysRotate.Alias";
     holds(rules::triggers)
-        .finds("nothing calls ProductsList", template, "      Events:\n", "      Event:\n")
+        .finds("nothing calls ProductsList", template, "      Events: {", "      Event: {")
         .finds(
             "needs a permission to call KeysRotate.Alias",
             template,
@@ -191,8 +191,9 @@ fn functions_have_limits_logs_and_alarms() {
 fn every_alarm_is_heard_and_has_a_chapter_in_the_runbook() {
     let (template, runbook) = ("template.yaml", "docs/operating.md");
     holds(rules::alarms)
-        .finds("ProductsListAlarm needs AlarmActions", template, "AlarmActions:", "InsufficientDataActions:")
-        .finds("ProductsListAlarm needs AlarmActions", template, "[!Ref AlarmTopic]", "[!Ref Parked]")
+        .finds("KeysRotateAlarm needs AlarmActions", template, "AlarmActions:", "InsufficientDataActions:")
+        .finds("KeysRotateAlarm needs AlarmActions", template, "[!Ref AlarmTopic]", "[!Ref Parked]")
+        .finds("ProductsListAlarm needs AlarmActions", template, "          OKActions:", "          Actions:")
         .finds("ParkedSome's description must end", template, "#something-is-parked", "#something")
         .finds("ParkedSome's description must end", runbook, "### Something is parked", "### Something")
         .finds("no alarm leads to #something:", runbook, "### Something is parked", "### Something");
@@ -227,7 +228,8 @@ fn the_stack_stays_below_the_limit_of_resources() {
 #[test]
 fn what_is_watched_is_emitted() {
     let template = "template.yaml";
-    let method = "{ Name: Method, Value: GET }";
+    let (method, streams) =
+        ("ProductsList: { Method: GET", "[ProductsAvailability, MailSend, EventsPublish]");
     let rule = holds(rules::metrics)
         .finds(
             "watches AWS/ApiGateway 5XXErrors by",
@@ -243,15 +245,15 @@ fn what_is_watched_is_emitted() {
             "{ Name: Phase, Value: v1 }",
         )
         .finds("of the Stage v2, which", template, "{ Name: Stage, Value: v1 }", "{ Name: Stage, Value: v2 }")
-        .finds("of the Method PATCH, which", template, method, "{ Name: Method, Value: PATCH }")
+        .finds("of the Method PUT, which", template, method, "ProductsList: { Method: PUT")
         .finds("Parked.Arn, which the template does not have", template, "Parked.QueueName", "Parked.Arn")
         .finds(
             "of the FunctionName MailSent, which",
             template,
-            "Value: !Ref MailSend }",
-            "Value: !Ref MailSent }",
+            streams,
+            "[ProductsAvailability, MailSent, EventsPublish]",
         )
-        .finds("of the Resource ${MailSend}:lively", template, "${MailSend}:live", "${MailSend}:lively")
+        .finds("of the Resource OrdersExpire:lively", template, "live]] }", "lively]] }")
         .finds(
             "nor the dashboard watches revenue",
             template,
@@ -334,8 +336,8 @@ fn contracts_agree_with_the_routes() {
         .finds(
             "has the path parameters",
             "template.yaml",
-            "Path: \"/products/{product_id}\"",
-            "Path: \"/products/{id}\"",
+            "Path: \"/products/{product_id}\" }",
+            "Path: \"/products/{id}\" }",
         )
         .finds(
             "must have operationId products-get",
@@ -440,13 +442,13 @@ fn what_was_released_holds() {
     );
     let beside = format!("{sku}{name}ProductName\" }}\n        category");
     let (route, required) =
-        ("GET, Path: \"/products/{product_id}\"", "required: [sku, name, category, price");
+        ("GET, Path: \"/products/{product_id}\" }", "required: [sku, name, category, price");
     for (expected, path, text, fault) in [
         (
             "v1 breaks: GET /products/{product_id} is gone",
             "template.yaml",
             route,
-            "GET, Path: \"/goods/{product_id}\"",
+            "GET, Path: \"/goods/{product_id}\" }",
         ),
         ("v1 breaks: GET /products/{product_id}: answer 404 is gone", contract, "\"404\"", "\"410\""),
         ("{} is no longer enough to call it", contract, "security: []", "security: [{ accessToken: [] }]"),

@@ -211,6 +211,12 @@ const FUNCTION: &str = r#"  <Name>:
 <rights>      DeploymentPreference: { Alarms: [!Ref <Name>Alarm] }
 "#;
 
+/// The last row of the alarms in `Mappings`, and the row after it.
+const ALARM_ROW: &str = "    HealthGet: { Method: GET, Path: /health, MaxLatency: 1000 }\n";
+const NEW_ALARM_ROW: &str = "    <Name>: { Method: <METHOD>, Path: \"<path>\", MaxLatency: 1000 }\n";
+/// The end of the list of operations in the loop of alarms.
+const ALARM_NAME: &str = " HealthGet,\n";
+
 const RIGHTS: &str = r"      Environment: { Variables: { KEYS_TABLE: !Ref KeysTable } }
       Policies:
         - Statement:
@@ -363,31 +369,32 @@ impl<'n> New<'n> {
         })
     }
 
-    /// template.yaml with the function and its alarm: after the last function whose name begins with the same word, or
-    /// after all of them.
+    /// template.yaml with the operation's alarm, and the function after the last one whose name begins with the same word,
+    /// or after all of them.
     fn template(&self) -> Result<String, NewError> {
-        let template = text(self.files, "template.yaml");
-        let blocks = blocks(template);
-        let alarm = blocks.iter().find(|block| block.id == "HealthGetAlarm");
-        let alarm = alarm.ok_or(NewError::Place("template.yaml", "HealthGetAlarm"))?;
-        let alarm = alarm
-            .text
-            .replace("HealthGet", &tidy::pascal(self.operation.name))
-            .replace("health_get", &self.operation.name.replace('-', "_"))
-            .replace("Value: GET", &format!("Value: {}", self.operation.method))
-            .replace("Value: /health", &format!("Value: \"{}\"", self.operation.path));
+        let template = self.alarm()?;
         let rights = if self.operation.scope.is_some() { RIGHTS } else { "" };
         let function = self.fill(FUNCTION).replace("<rights>", rights);
 
+        let blocks = blocks(&template);
         let first_word = tidy::pascal(self.operation.name.split('-').next().unwrap_or_default());
         let is_function = |block: &&Block| block.text.contains("Type: AWS::Serverless::Function");
         let functions = || blocks.iter().filter(is_function);
         let last = functions().rfind(|block| begins_with_word(block.id, &first_word));
         let last = last.or_else(|| functions().next_back());
-        let last = last.ok_or(NewError::Place("template.yaml", "function"))?;
-        let own_alarm = blocks.iter().find(|block| block.id == format!("{}Alarm", last.id));
-        let end = own_alarm.map_or(last.end, |alarm| alarm.end.max(last.end));
-        Ok(format!("{}\n{function}\n{alarm}{}", &template[..end], &template[end..]))
+        let end = last.ok_or(NewError::Place("template.yaml", "function"))?.end;
+        Ok(format!("{}\n{function}{}", &template[..end], &template[end..]))
+    }
+
+    /// template.yaml with the operation's row in `Mappings` and its name in the loop that makes the alarms.
+    fn alarm(&self) -> Result<String, NewError> {
+        let template = text(self.files, "template.yaml");
+        if !template.contains(ALARM_ROW) || !template.contains(ALARM_NAME) {
+            return Err(NewError::Place("template.yaml", "alarm of HealthGet"));
+        }
+        let after = |last: &str, line: &str| self.fill(&format!("{last}{line}"));
+        let template = template.replacen(ALARM_ROW, &after(ALARM_ROW, NEW_ALARM_ROW), 1);
+        Ok(template.replacen(ALARM_NAME, &after(ALARM_NAME, "        <Name>,\n"), 1))
     }
 
     /// The access matrix with a row for the operation.

@@ -10,7 +10,7 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::{Map, json};
-use serde_yaml_ng::Value;
+use serde_yaml_ng::{Mapping, Value};
 
 use crate::filter::Filter;
 
@@ -138,20 +138,76 @@ pub struct Refusal {
     pub body: String,
 }
 
-/// A YAML document, with what its merge keys (`<<`) stand for written out.
+/// Parses YAML, and expands loops (`Fn::ForEach`) with what they look up in `Mappings`, as CloudFormation's transform
+/// AWS::LanguageExtensions does. It knows what template.yaml uses: loops inside a loop and other functions are left out.
+/// <https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/transform-aws-languageextensions.html>
 ///
 /// # Errors
 /// Where it is no YAML.
 pub fn parse(text: &str) -> Result<Value, serde_yaml_ng::Error> {
-    let mut document: Value = serde_yaml_ng::from_str(text)?;
-    // What is merged may have a merge key itself, and one pass works off one level.
-    loop {
-        let before = document.clone();
-        document.apply_merge()?;
-        if document == before {
-            return Ok(document);
+    let document: Value = serde_yaml_ng::from_str(text)?;
+    Ok(expand(&document, &document["Mappings"], None))
+}
+
+/// A loop's variable, and the item that it stands for.
+type Item<'d> = Option<(&'d str, &'d str)>;
+
+fn expand(value: &Value, mappings: &Value, item: Item) -> Value {
+    match value {
+        Value::Sequence(values) => values.iter().map(|value| expand(value, mappings, item)).collect(),
+        Value::Mapping(mapping) => {
+            let mut expanded = Mapping::new();
+            for (key, value) in mapping {
+                if let Some((variable, items, body)) = repetition(key, value) {
+                    for item in items.map(|item| Some((variable, item))) {
+                        let body = body.iter().map(|(key, value)| (key.as_str().unwrap_or_default(), value));
+                        expanded.extend(body.map(|(key, value)| {
+                            (Value::from(fill_in(key, item)), expand(value, mappings, item))
+                        }));
+                    }
+                } else if key == "Ref" && mapping.len() == 1 {
+                    return call("!Ref", expand(value, mappings, item), mappings, item);
+                } else {
+                    expanded.insert(key.clone(), expand(value, mappings, item));
+                }
+            }
+            expanded.into()
         }
+        Value::Tagged(function) => {
+            call(&function.tag.to_string(), expand(&function.value, mappings, item), mappings, item)
+        }
+        plain => plain.clone(),
     }
+}
+
+/// The loop that an entry of a mapping is: its variable, its items and its body.
+fn repetition<'d>(
+    key: &Value,
+    value: &'d Value,
+) -> Option<(&'d str, impl Iterator<Item = &'d str>, &'d Mapping)> {
+    key.as_str()?.strip_prefix("Fn::ForEach::")?;
+    let [variable, items, body] = value.as_sequence()?.as_slice() else { return None };
+    Some((variable.as_str()?, items.as_sequence()?.iter().filter_map(Value::as_str), body.as_mapping()?))
+}
+
+/// The value of a function. One that is not evaluated here, such as `!GetAtt`, reads as its argument.
+fn call(function: &str, argument: Value, mappings: &Value, item: Item) -> Value {
+    match (function, item, &argument) {
+        ("!Ref", Some((variable, item)), Value::String(name)) if name == variable => item.into(),
+        ("!Sub", _, Value::String(text)) => fill_in(text, item).into(),
+        ("!FindInMap", _, Value::Sequence(keys)) => {
+            keys.iter().fold(mappings, |value, key| &value[key]).clone()
+        }
+        ("!Join", _, Value::Sequence(parts)) if parts.len() == 2 => {
+            let texts = parts[1].as_sequence().into_iter().flatten().filter_map(Value::as_str);
+            texts.collect::<Vec<_>>().join(parts[0].as_str().unwrap_or_default()).into()
+        }
+        _ => argument,
+    }
+}
+
+fn fill_in(text: &str, item: Item) -> String {
+    item.map_or_else(|| text.to_owned(), |(variable, item)| text.replace(&format!("${{{variable}}}"), item))
 }
 
 impl Template {
@@ -488,12 +544,32 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_may_be_merged() {
-        let document =
-            parse("a: { <<: &b { <<: &c { d: 1, e: 1 }, e: 2 }, f: 3 }\ng: { <<: *c, e: 4 }").expect("YAML");
+    fn loops_are_expanded_with_what_they_look_up() {
+        let document = parse(
+            r#"
+            Mappings:
+              Sizes: { A: { Count: 1 }, B: { Count: 2 } }
+            Resources:
+              Fn::ForEach::Loop:
+                - Item
+                - [A, B]
+                - X${Item}:
+                    Count: !FindInMap [Sizes, !Ref Item, Count]
+                    Other: !Sub "${Item} of ${Other}"
+                    Alias: !Join [":", [{ Ref: !Sub "${Item}Y" }, live]]
+              Plain: !If [Condition, !GetAtt X.Arn, 2]
+            "#,
+        );
 
-        let wanted = parse("a: { d: 1, e: 2, f: 3 }\ng: { d: 1, e: 4 }").expect("YAML");
-        assert_eq!(document, wanted);
+        let expected = parse(
+            r#"
+            XA: { Count: 1, Other: "A of ${Other}", Alias: "AY:live" }
+            XB: { Count: 2, Other: "B of ${Other}", Alias: "BY:live" }
+            Plain: [Condition, X.Arn, 2]
+            "#,
+        )
+        .expect("YAML");
+        assert_eq!(document.expect("YAML")["Resources"], expected);
     }
 
     #[test]
