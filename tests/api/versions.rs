@@ -78,6 +78,7 @@ fn a_retirement_that_can_t_be_read_keeps_functions_from_starting() {
     ] {
         let variables = [
             ("AWS_ACCESS_KEY_ID", "x"),
+            ("ALLOWED_ORIGIN", "*"),
             ("AWS_LAMBDA_FUNCTION_NAME", "health-get"),
             ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9"),
             ("AWS_REGION", "eu-central-1"),

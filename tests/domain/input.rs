@@ -74,7 +74,8 @@ fn damages() -> Vec<Damage> {
             .filter(move |value| !type_of(value))
             .map(move |value| (field, Some(value), "", "invalid_type"))
     };
-    let types: [(&str, fn(&Value) -> bool); 9] = [
+    type IsOfType = fn(&Value) -> bool;
+    let types: [(&str, IsOfType); 9] = [
         ("sku", Value::is_string),
         ("name", Value::is_string),
         ("description", Value::is_string),
@@ -238,7 +239,8 @@ proptest! {
 
     #[test]
     fn any_other_document_is_refused_by_places_that_it_has(document in any_json()) {
-        let readers: [fn(Value) -> Vec<(String, &'static str)>; 3] = [
+        type Reader = fn(Value) -> Vec<(String, &'static str)>;
+        let readers: [Reader; 3] = [
             |document| reported(document, NewProduct::read),
             |document| reported(document, Editable::read),
             |document| reported(document, Adjustment::read),

@@ -3,7 +3,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::KeySet;
+use super::key_set::KeySet;
 use crate::{
     domain::{
         id::{Entity, Id},

@@ -2,7 +2,10 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::{KeySet, hash, random};
+use super::{
+    key::{hash, random},
+    key_set::KeySet,
+};
 use crate::{
     domain::{
         id::Id,

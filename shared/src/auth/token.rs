@@ -11,7 +11,10 @@ use jsonwebtoken::{
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Grant, Key, TokenError, random};
+use super::{
+    access::{Access, Grant, TokenError},
+    key::{Key, random},
+};
 use crate::{
     domain::{
         id::Id,

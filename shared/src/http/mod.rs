@@ -4,9 +4,11 @@ pub mod cursor;
 
 mod version;
 
-mod problem;
 mod request;
+
 mod response;
+
+mod problem;
 
 mod idempotency_key;
 mod if_match;

@@ -8,7 +8,7 @@ use argon2::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Password;
+use super::policy::Password;
 use crate::{auth::random, error::Error};
 
 /// Current parameters, from OWASP's Password Storage Cheat Sheet. To change them, change [`NOBODY`] too: existing hashes are

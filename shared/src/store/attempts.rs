@@ -14,7 +14,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::future;
 
 use super::{
-    Item, integer, number,
+    Item, if_condition_holds, integer, number,
     schema::{self, Key},
     update_if,
 };
@@ -196,7 +196,7 @@ impl Attempts {
         let delete = delete
             .condition_expression("expires_at <= :now")
             .expression_attribute_values(":now", number(now.as_seconds()));
-        super::if_condition_holds(delete.send().await)?;
+        if_condition_holds(delete.send().await)?;
         match update_if(update).await? {
             Ok(_) => Ok(Ok(())),
             Err(item) => Ok(Err(item.ok_or_else(missing)?)),

@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, number,
+    Item, if_condition_holds, number,
     schema::{self, Key},
     text,
 };
@@ -65,7 +65,7 @@ impl KeyTable {
             .update_expression("SET expires_at = :at")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(expires_at)")
             .expression_attribute_values(":at", number(at.as_seconds()));
-        super::if_condition_holds(update.send().await).map(drop)
+        if_condition_holds(update.send().await).map(drop)
     }
 
     /// Reads the keys that are not retired.

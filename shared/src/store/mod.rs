@@ -2,6 +2,8 @@
 //!
 //! The store loads, saves and lists; what to save is decided by the use cases above it. [`schema`] has the key table.
 
+mod item;
+
 mod schema;
 
 pub mod idempotency;
@@ -36,31 +38,21 @@ pub mod mails;
 
 mod stream_record;
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::{
-    Client,
-    error::{ProvideErrorMetadata, SdkError},
-    operation::update_item::{UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder},
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
-};
-
+use aws_sdk_dynamodb::Client;
 pub use due::DueCursor;
+use item::{Item, if_condition_holds, integer, number, text, update_if};
+pub(crate) use item::{MAX_RETRIES, contended};
+pub use item::{Page, Versioned};
 pub use listing::Position;
+pub use orders::Saved;
 pub use schema::SHARDS;
 pub use stream_record::{Images, StreamRecord};
-
-use idempotency::StoredRecord;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     aws,
     config::{self, ConfigError},
-    error::Error,
     secrets,
 };
-
-type Item = HashMap<String, AttributeValue>;
 
 /// The connection to DynamoDB, from which the tables are opened.
 pub struct Store {
@@ -133,79 +125,4 @@ impl Store {
     pub fn key_table(&self) -> Result<keys::KeyTable, ConfigError> {
         Ok(keys::KeyTable { client: self.client.clone(), table: config::required("KEYS_TABLE")? })
     }
-}
-
-/// One page of a list.
-pub struct Page<T, P> {
-    pub items: Vec<T>,
-    /// Position of the next page, if there is one.
-    pub next: Option<P>,
-}
-
-impl<T, P: Copy> Page<T, P> {
-    pub fn map<'a, U>(&'a self, see: impl Fn(&'a T) -> U) -> Page<U, P> {
-        Page { items: self.items.iter().map(see).collect(), next: self.next }
-    }
-}
-
-fn text(value: impl ToString) -> AttributeValue {
-    AttributeValue::S(value.to_string())
-}
-
-fn number(value: i64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
-fn integer(item: &Item, name: &str) -> Option<i64> {
-    item.get(name)?.as_n().ok()?.parse().ok()
-}
-
-/// A stored value with the version that optimistic locking compares: it counts the changes, from 1.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Versioned<T> {
-    #[serde(flatten)]
-    pub value: T,
-    pub version: i64,
-}
-
-/// Result of saving a change.
-#[derive(Debug)]
-pub enum Saved<T> {
-    Committed(T),
-    /// An earlier request with the same idempotency key has completed.
-    Replayed(StoredRecord),
-    /// The item has changed since it was read.
-    Conflict,
-}
-
-/// Sends a conditional update. Returns the current item, if there is one, where the condition does not hold.
-async fn update_if(update: UpdateItemFluentBuilder) -> Result<Result<UpdateItemOutput, Option<Item>>, Error> {
-    let update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    match update.send().await {
-        Ok(output) => Ok(Ok(output)),
-        Err(failed) => match failed.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Ok(Err(failed.item().cloned())),
-            _ => Err(aws::classify(failed)),
-        },
-    }
-}
-
-/// Returns the output of a conditional write, or `None` where the condition does not hold.
-fn if_condition_holds<T, E>(result: Result<T, SdkError<E>>) -> Result<Option<T>, Error>
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    match result {
-        Ok(output) => Ok(Some(output)),
-        Err(failed) if failed.code() == Some("ConditionalCheckFailedException") => Ok(None),
-        Err(failed) => Err(aws::classify(failed)),
-    }
-}
-
-/// Retry budget of a use case whose item keeps changing concurrently.
-pub(crate) const MAX_RETRIES: u32 = 5;
-
-/// The error of a use case that has used up [`MAX_RETRIES`].
-pub(crate) fn contended() -> Error {
-    Error::Unavailable("the item kept changing concurrently".into())
 }

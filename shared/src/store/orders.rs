@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Item, Page, Saved, Versioned, batch,
-    idempotency::{ExistingRecord, Idempotent, IdempotentRequest, RecordWrite},
+    Item, Page, Versioned, batch,
+    idempotency::{ExistingRecord, Idempotent, IdempotentRequest, RecordWrite, StoredRecord},
     inventory::{self, StockItem},
     number, pages,
     schema::{self, Key},
@@ -43,6 +43,16 @@ pub struct Orders {
     pub(super) table: String,
     /// Table of the stocks, in functions that change them.
     pub(super) products: Option<String>,
+}
+
+/// Result of saving a change.
+#[derive(Debug)]
+pub enum Saved<T> {
+    Committed(T),
+    /// An earlier request with the same idempotency key has completed.
+    Replayed(StoredRecord),
+    /// The item has changed since it was read.
+    Conflict,
 }
 
 /// Result of placing an order.

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::{
 use super::{
     Item, Versioned,
     idempotency::{Idempotent, IdempotentRequest},
+    if_condition_holds,
     inventory::{self, StockItem},
     number,
     schema::{self, Key},
@@ -194,7 +195,7 @@ impl Products {
             .condition_expression("stock_version < :version")
             .expression_attribute_values(":availability", text(availability.into_str()))
             .expression_attribute_values(":version", number(stock_version));
-        super::if_condition_holds(update.send().await).map(drop)
+        if_condition_holds(update.send().await).map(drop)
     }
 }
 

@@ -18,11 +18,13 @@ mod steps;
 
 mod closing;
 
+mod place;
+
+mod pay;
+
 mod cancel;
 mod expire;
 mod fulfil;
-mod pay;
-mod place;
 mod refund;
 
 pub use entity::Order;
