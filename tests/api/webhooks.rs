@@ -114,7 +114,7 @@ async fn what_a_webhook_does_not_concern_is_taken_and_forgotten() {
     shop.webhook(SUCCEEDED, &unknown).send().await.expect_problem(404, "not_found");
     // One that another program has made at the same account.
     let foreign = shop.provider_intent_for("PLANTED").await;
-    shop.webhook(SUCCEEDED, &foreign).send().await.expect(204);
+    shop.webhook(SUCCEEDED, &foreign).send().await.expect_problem(404, "not_found");
 }
 
 #[tokio::test]
