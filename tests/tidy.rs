@@ -382,8 +382,8 @@ fn contracts_leave_nothing_out() {
         .finds(
             "needs a description of limit",
             common,
-            "description: How many items",
-            "x-description: How many items",
+            "description: Maximum number",
+            "x-description: Maximum number",
         )
         .finds("GET /products/{product_id} needs the answer 404", get, "\"404\"", "\"410\"")
         .finds("GET /products/{product_id} needs the answer 304", get, "\"304\"", "\"300\"")
