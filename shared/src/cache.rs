@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     error::{self, Error},
-    telemetry::{self, Level},
+    telemetry,
 };
 
 /// A value is read again after this time, so that retired keys are soon forgotten.
@@ -52,11 +52,7 @@ impl<T> Cache<T> {
     /// Reads the value before the first request arrives. If that fails, the first request tries again.
     pub async fn preload(&self, read: impl AsyncFnOnce() -> Result<T, Error>) {
         if let Err(error) = self.load(read).await {
-            telemetry::event(
-                Level::Warn,
-                &format!("{} could not be read at start", self.what),
-                &error::chain(&error),
-            );
+            telemetry::warn(&format!("{} could not be read at start", self.what), &error::chain(&error));
         }
     }
 
@@ -69,11 +65,7 @@ impl<T> Cache<T> {
         match reading {
             Some(known) if known.tried.elapsed() < if known.failed { AGAIN } else { FRESH } => Ok(known),
             Some(stale) => Ok(self.load(read).await.unwrap_or_else(|error| {
-                telemetry::event(
-                    Level::Warn,
-                    &format!("{} could not be read again", self.what),
-                    &error::chain(&error),
-                );
+                telemetry::warn(&format!("{} could not be read again", self.what), &error::chain(&error));
                 stale
             })),
             None => self.load(read).await,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     config::ConfigError,
-    error::{self, Error},
+    error::Error,
     start,
     store::{Store, StreamRecord},
     telemetry::Invocation,
@@ -41,13 +41,13 @@ where
     start::run(operation, open, async |needs| {
         let service = service_fn(async |event: LambdaEvent<Batch>| {
             let invocation = Invocation::of(event.context);
-            let (failed, reason) = match process(needs, &handle, event.payload).await {
+            let (failed, failure) = match process(needs, &handle, event.payload).await {
                 Ok(()) => (Vec::new(), None),
                 Err((sequence_number, error)) => {
-                    (vec![json!({"itemIdentifier": sequence_number})], Some(error::chain(&error)))
+                    (vec![json!({"itemIdentifier": sequence_number})], Some(error))
                 }
             };
-            invocation.end(if reason.is_some() { 500 } else { 200 }, reason.as_deref());
+            invocation.end_event(failure.as_ref());
             Ok::<_, lambda_runtime::Error>(json!({"batchItemFailures": failed}))
         });
         lambda_runtime::run(service).await

@@ -8,7 +8,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     config::ConfigError,
     domain::change::{ChangeContext, Initiator},
-    error::{self, Error},
+    error::Error,
     start,
     store::Store,
     telemetry::{self, Invocation},
@@ -34,8 +34,7 @@ where
                 Ok(event) => handle(needs, event).await,
                 Err(error) => Err(error),
             };
-            let reason = result.as_ref().err().map(|error| error::chain(error));
-            invocation.end(if reason.is_some() { 500 } else { 200 }, reason.as_deref());
+            invocation.end_event(result.as_ref().err());
             // The cause stays in the log.
             result.map_err(|_| Diagnostic {
                 error_type: "EventNotProcessed".to_owned(),

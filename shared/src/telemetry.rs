@@ -23,7 +23,7 @@ use strum::{IntoStaticStr, VariantArray};
 use crate::{
     config,
     domain::{money::Money, time::Timestamp},
-    error::chain,
+    error::{Error, chain},
 };
 
 /// The `service` of every line.
@@ -61,7 +61,7 @@ pub fn now() -> Timestamp {
 
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Level {
+enum Level {
     Info,
     /// The shop keeps working, but an operator should know.
     Warn,
@@ -212,8 +212,13 @@ impl EmfLine {
     }
 }
 
+/// Logs what an operator should know although the shop keeps working.
+pub fn warn(message: &str, cause: &str) {
+    event(Level::Warn, message, cause);
+}
+
 /// Logs an event beside the line of its invocation.
-pub fn event(level: Level, message: &str, error: &str) {
+fn event(level: Level, message: &str, error: &str) {
     write(level, message, Some(error), None, None);
 }
 
@@ -248,7 +253,13 @@ impl Invocation {
         &self.request_id
     }
 
-    /// Writes the log line: the status of the response (200 or 500 for a batch) and the cause of a failure.
+    /// Writes the log line of an event from a stream, schedule or rotation.
+    pub fn end_event(self, failure: Option<&Error>) {
+        let cause = failure.map(|error| chain(error));
+        self.end(if cause.is_some() { 500 } else { 200 }, cause.as_deref());
+    }
+
+    /// Writes the log line: the status of the response and the cause of a failure.
     pub fn end(self, status: u16, error: Option<&str>) {
         let failed = status >= 500;
         let duration_ms = self.started.elapsed().as_micros() as f64 / 1_000.0;

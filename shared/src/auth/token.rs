@@ -228,11 +228,7 @@ fn use_ring() {
     ONCE.call_once(|| {
         // Fails only if a provider is already installed.
         if RING.install_default().is_err() {
-            crate::telemetry::event(
-                crate::telemetry::Level::Warn,
-                "jsonwebtoken has another crypto provider",
-                "",
-            );
+            crate::telemetry::warn("jsonwebtoken has another crypto provider", "");
         }
     });
 }

@@ -125,6 +125,13 @@ impl ValidationErrors {
     pub fn check(errors: Vec<FieldError>) -> Result<(), Self> {
         if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
     }
+
+    /// Adds more errors.
+    #[must_use]
+    pub fn and(mut self, more: Vec<FieldError>) -> Self {
+        self.0.extend(more);
+        self
+    }
 }
 
 impl Deref for ValidationErrors {

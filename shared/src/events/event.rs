@@ -113,12 +113,12 @@ impl Event {
     }
 
     fn of_user(Images { old, new }: Images<Account>, at: Timestamp) -> Option<Self> {
-        let (r#type, account, sequence, at) = match (old, new) {
-            (None, Some(new)) => ("user.registered", new.clone(), new.version, new.user.created_at),
+        let (r#type, sequence, at, account) = match (old, new) {
+            (None, Some(new)) => ("user.registered", new.version, new.user.created_at, new),
             (Some(old), Some(new)) if old.version != new.version => {
-                ("user.updated", new.clone(), new.version, new.user.updated_at)
+                ("user.updated", new.version, new.user.updated_at, new)
             }
-            (Some(old), None) => ("user.deleted", old.clone(), old.version + 1, at),
+            (Some(old), None) => ("user.deleted", old.version + 1, at, old),
             _ => return None,
         };
         let aggregate = Aggregate { r#type: "user", id: account.user.id.to_string() };

@@ -21,14 +21,8 @@ impl MergePatch {
         json_patch::merge(&mut document, &self.0);
         let unknown = self.unknown(&read);
         match validation::read(document, read) {
-            Ok(value) => {
-                ValidationErrors::check(unknown)?;
-                Ok(value)
-            }
-            Err(errors) => {
-                ValidationErrors::check(errors.into_iter().chain(unknown).collect())?;
-                Err(Error::internal("reading a document failed without an error"))
-            }
+            Ok(value) => Ok(ValidationErrors::check(unknown).map(|()| value)?),
+            Err(errors) => Err(errors.and(unknown).into()),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     secrets::HmacKeys,
     store::{StreamRecord, mails::Mails},
-    telemetry::{self, Level},
+    telemetry,
 };
 
 /// Maximum mails of a kind to one address in an hour, if no log-in is needed to request them.
@@ -94,15 +94,11 @@ impl Mailer {
             return Ok(());
         }
         if email.needs_no_account() && sent.in_the_last_hour(kind, now) >= MAX_PER_HOUR {
-            telemetry::event(
-                Level::Warn,
-                "did not send a mail",
-                "too many of its kind to this address in an hour",
-            );
+            telemetry::warn("did not send a mail", "too many of its kind to this address in an hour");
             return Ok(());
         }
         if let Delivery::Rejected = self.ses.send(&to, &email).await? {
-            telemetry::event(Level::Warn, "did not send a mail", "SES rejected its address or content");
+            telemetry::warn("did not send a mail", "SES rejected its address or content");
         }
         self.mails.mark(&to, kind, &id, now).await
     }

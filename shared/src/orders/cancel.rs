@@ -1,7 +1,5 @@
 //! Cancels an order.
 
-use std::future::ready;
-
 use super::{checkout::Checkout, process::Decision};
 use crate::{
     auth::OrderAccess,
@@ -21,9 +19,8 @@ impl Checkout {
         id: OrderId,
         request: &IdempotentRequest,
     ) -> Result<Idempotent<Order>, Error> {
-        let decide = |order| {
-            ready(Decision::by(order, |order| Ok((id, order.begin_cancellation(request.context())?))))
-        };
+        let decide =
+            |order| Decision::by(order, |order| Ok((id, order.begin_cancellation(request.context())?)));
         let ask = |order, _| self.ask_next_step(order, request);
         self.run(by, id, request, decide, ask, |order, _| Ok(order.clone())).await
     }

@@ -1,7 +1,5 @@
 //! Captures an authorized payment.
 
-use std::future::ready;
-
 use super::{
     checkout::Checkout,
     process::{Decision, damaged},
@@ -31,9 +29,9 @@ impl Checkout {
         request: &IdempotentRequest,
     ) -> Result<Idempotent<Payment>, Error> {
         let decide = |order| {
-            ready(Decision::by(order, |order| {
+            Decision::by(order, |order| {
                 Ok((order.begin_capture(new, request.context())?, StockChanges::default()))
-            }))
+            })
         };
         let ask = |order, _| self.ask_next_step(order, request);
         let result = |order: &Order, id| order.payment(id).cloned().ok_or_else(damaged);

@@ -69,8 +69,8 @@ impl Checkout {
                 let stocks = update.apply(&mut order, context)?;
                 let goes_on = order != before.value && order.next_step().is_some();
                 let value = result(&order, subject)?;
-                let record = request.completed(&value)?;
-                let record = if goes_on { RecordWrite::None } else { RecordWrite::Complete(&record) };
+                let completed = if goes_on { None } else { Some(request.completed(&value)?) };
+                let record = completed.as_ref().map_or(RecordWrite::None, RecordWrite::Complete);
                 match process::save(&self.orders, &before, order, &stocks, record, context).await? {
                     Saved::Committed(after) if goes_on => before = after,
                     Saved::Committed(_) => return Ok(request.first(value)),

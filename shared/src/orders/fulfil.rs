@@ -1,7 +1,5 @@
 //! Ships an order.
 
-use std::future::ready;
-
 use super::process::{self, Decision, Progress, damaged};
 use crate::{
     auth::OrderAccess,
@@ -29,9 +27,8 @@ pub async fn fulfil(
     id: Id<Fulfilment>,
     request: &IdempotentRequest,
 ) -> Result<Idempotent<Fulfilment>, Error> {
-    let decide = |order| {
-        ready(Decision::by(order, |order| Ok((id, order.fulfil(id, new.clone(), request.context())?))))
-    };
+    let decide =
+        |order| Decision::by(order, |order| Ok((id, order.fulfil(id, new.clone(), request.context())?)));
     let result = |order: &Order, id| {
         order.fulfilments.iter().find(|fulfilment| fulfilment.id == id).cloned().ok_or_else(damaged)
     };

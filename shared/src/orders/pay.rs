@@ -1,6 +1,6 @@
 //! Pays an order.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 use super::{
     checkout::Checkout,
@@ -48,7 +48,7 @@ impl Checkout {
             Ok(Decision { order, subject: id, stocks: StockChanges::default() })
         };
         // Survives a retry after a concurrent change: the provider is asked to confirm only once.
-        let confirmed = &Mutex::new(None);
+        let confirmed = &OnceLock::new();
         let confirm = |order: Order, id: Id<Payment>| async move {
             let payment = order.payment(id).ok_or_else(damaged)?;
             if order.cancelling && payment.status.is_live() {
@@ -57,13 +57,11 @@ impl Checkout {
             if payment.status != AttemptStatus::Processing {
                 return Ok(ProviderUpdate::None);
             }
-            let known = confirmed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(intent) = known {
-                return Ok(ProviderUpdate::Payment(intent));
+            if let Some(intent) = confirmed.get() {
+                return Ok(ProviderUpdate::Payment(Intent::clone(intent)));
             }
             let Some(intent) = self.confirm(payment, new).await? else { return Ok(ProviderUpdate::None) };
-            *confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(intent.clone());
-            Ok(ProviderUpdate::Payment(intent))
+            Ok(ProviderUpdate::Payment(confirmed.get_or_init(|| intent).clone()))
         };
         let result = |order: &Order, id| order.payment(id).cloned().ok_or_else(damaged);
         self.run(&OrderAccess::Own(customer), order, request, decide, confirm, result).await

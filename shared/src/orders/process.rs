@@ -146,7 +146,7 @@ pub(super) fn damaged() -> Error {
 
 impl<S> Decision<S> {
     /// Decides by a change that needs nothing but the order.
-    pub fn by(
+    pub async fn by(
         mut order: Order,
         change: impl FnOnce(&mut Order) -> Result<(S, StockChanges), OrderError>,
     ) -> Result<Self, Error> {

@@ -10,7 +10,7 @@ use crate::{
     },
     error,
     payments::{Provider, ProviderError},
-    telemetry::{self, Level, Metric},
+    telemetry::{self, Metric},
 };
 
 /// Answer of the provider.
@@ -108,7 +108,7 @@ impl ProviderUpdate {
 
 /// Logs a lost answer of the provider. The order stays in doubt, and reconciliation resolves it.
 pub(super) fn log_in_doubt(error: &ProviderError) {
-    telemetry::event(Level::Warn, "the outcome of a payment is in doubt", &error::chain(error));
+    telemetry::warn("the outcome of a payment is in doubt", &error::chain(error));
 }
 
 /// Counts outcomes that the provider had not reported by a response or a webhook.

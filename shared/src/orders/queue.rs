@@ -5,7 +5,7 @@ use crate::{
     domain::{change::ChangeContext, order::DueQueue, order_id::OrderId},
     error::{self, Error},
     store::SHARDS,
-    telemetry::{self, Level},
+    telemetry,
 };
 
 /// Result of walking a queue.
@@ -39,7 +39,7 @@ impl Checkout {
                     if let Err(error) = process(order).await {
                         let age = context.at.as_seconds() - due_at.as_seconds();
                         processed.oldest_seconds = processed.oldest_seconds.max(age);
-                        telemetry::event(Level::Warn, &format!("{order} has to wait"), &error::chain(&error));
+                        telemetry::warn(&format!("{order} has to wait"), &error::chain(&error));
                         processed.error = Some(error);
                     }
                 }

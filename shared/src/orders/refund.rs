@@ -1,7 +1,5 @@
 //! Refunds a payment.
 
-use std::future::ready;
-
 use super::{
     checkout::Checkout,
     process::{Decision, damaged},
@@ -33,10 +31,10 @@ impl Checkout {
         request: &IdempotentRequest,
     ) -> Result<Idempotent<Refund>, Error> {
         let decide = |order| {
-            ready(Decision::by(order, |order| {
+            Decision::by(order, |order| {
                 order.begin_refund(id, new.clone(), request.context())?;
                 Ok((id, StockChanges::default()))
-            }))
+            })
         };
         let ask = |order, _| self.ask_next_step(order, request);
         let result = |order: &Order, id| order.refund(id).cloned().ok_or_else(damaged);

@@ -23,8 +23,7 @@ use crate::{
     aws,
     domain::{time::Timestamp, user::EmailAddress},
     error::{self, Error},
-    secrets,
-    telemetry::{self, Level},
+    secrets, telemetry,
 };
 
 /// Free attempts from one address at one account; then it has to wait.
@@ -271,7 +270,7 @@ impl Attempts {
 
 fn log_failure(result: Result<(), Error>) {
     if let Err(error) = result {
-        telemetry::event(Level::Warn, "failed to clear log-in attempts", &error::chain(&error));
+        telemetry::warn("failed to clear log-in attempts", &error::chain(&error));
     }
 }
 

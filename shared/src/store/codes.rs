@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{
     auth::{Grant, Scopes, hash, random},
-    aws,
     domain::{
         client::RedirectUri,
         id::Id,
@@ -144,10 +143,7 @@ impl Sessions {
     /// Loads an unused code. If it was used before, one of its two users must have stolen it, so its session ends
     /// (RFC 6749, section 4.1.2).
     async fn unused(&self, presented: &CodeExchange<'_>, now: Timestamp) -> Result<CodeItem, Error> {
-        let get = self.users.client.get_item().table_name(&self.users.table).consistent_read(true);
-        let item =
-            get.set_key(Some(code_key(presented.code).item())).send().await.map_err(aws::classify)?.item;
-        let code: CodeItem = serde_dynamo::from_item(item.ok_or(INVALID)?).map_err(Error::internal)?;
+        let code: CodeItem = self.users.read(code_key(presented.code)).await?.ok_or(INVALID)?;
         match code.session_id {
             None => Ok(code),
             Some(session) => {

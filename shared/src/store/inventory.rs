@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Item, Page,
     idempotency::{Idempotent, IdempotentRequest},
-    number,
+    item, number, pages,
     schema::{self, Key},
     text,
     transaction::Transaction,
@@ -72,9 +72,7 @@ impl Inventory {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn get(&self, _by: &Staff, id: Id<Product>) -> Result<StockItem, Error> {
-        let call = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let answer = call.set_key(Some(Key::Stock(id).item())).send().await.map_err(aws::classify)?;
-        serde_dynamo::from_item(answer.item.ok_or(Error::NotFound)?).map_err(Error::internal)
+        item::get(&self.client, &self.table, Key::Stock(id).item()).await?.ok_or(Error::NotFound)
     }
 
     /// Moves stock in or out: stock, ledger and idempotency record in one transaction.
@@ -120,13 +118,13 @@ impl Inventory {
         after: Option<Id<Movement>>,
     ) -> Result<Page<Movement, Id<Movement>>, Error> {
         // Reads the partition backwards: movements first, then stock and entry, which tell a product without movements
-        // from none. One item more than the limit shows whether there is a next page.
+        // from none.
         let query = self.client.query().table_name(&self.table).consistent_read(true);
         let answer = query
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", text(schema::product_partition(id)))
             .scan_index_forward(false)
-            .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX))
+            .limit(pages::limit(limit))
             .set_exclusive_start_key(after.map(|last| Key::Movement(id, last).item()))
             .send()
             .await

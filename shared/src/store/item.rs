@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
+    Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::update_item::{UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{aws, error::Error};
 
@@ -44,6 +45,17 @@ pub struct Versioned<T> {
     #[serde(flatten)]
     pub value: T,
     pub version: i64,
+}
+
+/// Reads the item of a key, strongly consistent.
+pub(super) async fn get<T: DeserializeOwned>(
+    client: &Client,
+    table: &str,
+    key: Item,
+) -> Result<Option<T>, Error> {
+    let get = client.get_item().table_name(table).consistent_read(true).set_key(Some(key));
+    let item = get.send().await.map_err(aws::classify)?.item;
+    item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
 }
 
 /// Sends a conditional update. Returns the current item, if there is one, where the condition does not hold.

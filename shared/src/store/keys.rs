@@ -45,7 +45,7 @@ impl KeyTable {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(Key::Verifying { kid: kid.to_owned() }.item()));
+            .set_key(Some(Key::Jwk { kid: kid.to_owned() }.item()));
         let update = update
             .update_expression("SET x = :x, alg = :alg, created_at = if_not_exists(created_at, :now)")
             .expression_attribute_values(":x", text(BASE64_URL_SAFE_NO_PAD.encode(public)))
@@ -60,7 +60,7 @@ impl KeyTable {
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(Key::Verifying { kid: kid.to_owned() }.item()));
+            .set_key(Some(Key::Jwk { kid: kid.to_owned() }.item()));
         let update = update
             .update_expression("SET expires_at = :at")
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(expires_at)")

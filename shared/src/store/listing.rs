@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, Page, number,
+    Item, Page, number, pages,
     products::{Products, name_key, status_category},
     schema::Key,
     text,
@@ -18,9 +18,6 @@ use crate::{
     },
     error::Error,
 };
-
-/// Maximum DynamoDB pages that one request reads to satisfy filters on non-key attributes.
-const MAX_PAGES: usize = 4;
 
 /// Position in a list of products: the last product seen, and its sort attribute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,11 +46,10 @@ impl Products {
 
         let query = self.client.query().table_name(&self.table);
         let (query, filtered) = index.query(query, listing);
-        // One item more shows whether there is a next page.
-        let query = if filtered { query } else { query.limit(i32::try_from(limit + 1).unwrap_or(i32::MAX)) };
+        let query = if filtered { query } else { query.limit(pages::limit(limit)) };
 
         let mut items: Vec<Product> = Vec::new();
-        for _ in 0..MAX_PAGES {
+        for _ in 0..pages::MAX_PAGES {
             let page = query.clone().set_exclusive_start_key(start).send().await.map_err(aws::classify)?;
             let found = serde_dynamo::from_items(page.items.into_iter().flatten().collect::<Vec<_>>())
                 .map_err(Error::internal)?;

@@ -33,12 +33,12 @@ pub struct SentMails(HashMap<String, i64>);
 
 impl SentMails {
     pub fn contains(&self, kind: &str, id: &str) -> bool {
-        self.0.contains_key(&format!("{SENT_MAIL_PREFIX}{kind}#{id}"))
+        self.0.contains_key(&format!("{}{id}", schema::sent_mail_prefix(kind)))
     }
 
     /// Counts the mails of a kind within the hour before `now`.
     pub fn in_the_last_hour(&self, kind: &str, now: Timestamp) -> usize {
-        let (prefix, hour_ago) = (format!("{SENT_MAIL_PREFIX}{kind}#"), now.as_seconds() - 60 * 60);
+        let (prefix, hour_ago) = (schema::sent_mail_prefix(kind), now.as_seconds() - 60 * 60);
         self.0.iter().filter(|(mark, sent_at)| mark.starts_with(&prefix) && **sent_at > hour_ago).count()
     }
 }

@@ -12,14 +12,13 @@ use super::{
     Item, Page, Versioned, batch,
     idempotency::{ExistingRecord, Idempotent, IdempotentRequest, RecordWrite, StoredRecord},
     inventory::{self, StockItem},
-    number, pages,
+    item, number, pages,
     schema::{self, Key},
     text,
     transaction::{Committed, FailedCondition, Transaction},
 };
 use crate::{
     auth::{OrderAccess, Staff, random},
-    aws,
     domain::{
         change::ChangeContext,
         id::Id,
@@ -100,9 +99,7 @@ impl Orders {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn load(&self, id: OrderId) -> Result<Versioned<Order>, Error> {
-        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let item = get.set_key(Some(Key::Order(id).item())).send().await.map_err(aws::classify)?.item;
-        serde_dynamo::from_item(item.ok_or(Error::NotFound)?).map_err(Error::internal)
+        item::get(&self.client, &self.table, Key::Order(id).item()).await?.ok_or(Error::NotFound)
     }
 
     /// Loads an order, and the idempotency record of the request if it exists, in one read.

@@ -7,7 +7,7 @@ use super::{Item, Page, text};
 use crate::{aws, error::Error};
 
 /// Maximum DynamoDB pages that one request reads to satisfy its filters.
-const MAX_PAGES: usize = 4;
+pub(super) const MAX_PAGES: usize = 4;
 
 /// Query for the rest of a list.
 pub(super) struct Pages {
@@ -26,8 +26,7 @@ pub(super) fn newest(client: &Client, table: &str, list: &str, limit: usize, sta
         .key_condition_expression("#list = :list")
         .expression_attribute_names("#list", "list")
         .expression_attribute_values(":list", text(list))
-        // One item more shows whether there is a next page.
-        .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
+        .limit(self::limit(limit));
     Pages { query, limit, start }
 }
 
@@ -48,8 +47,13 @@ pub(super) fn of_partition(
         .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
         .expression_attribute_values(":pk", text(partition))
         .expression_attribute_values(":prefix", text(prefix))
-        .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
+        .limit(self::limit(limit));
     Pages { query, limit, start }
+}
+
+/// Returns the limit of a Query for one page: one item more shows whether there is a next page.
+pub(super) fn limit(page: usize) -> i32 {
+    i32::try_from(page + 1).unwrap_or(i32::MAX)
 }
 
 /// Returns the attributes that position an item in `list-newest`.

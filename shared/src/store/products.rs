@@ -65,11 +65,7 @@ impl Products {
     /// Opens the connection before the first request arrives, by reading a partition that does not exist.
     pub async fn connected(self) -> Self {
         if let Err(error) = self.read("NOTHING", false).await {
-            telemetry::event(
-                telemetry::Level::Warn,
-                "DynamoDB did not answer during init",
-                &crate::error::chain(&error),
-            );
+            telemetry::warn("DynamoDB did not answer during init", &crate::error::chain(&error));
         }
         self
     }

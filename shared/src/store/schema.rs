@@ -42,6 +42,8 @@ pub(super) const ENTRY: &str = "ENTRY";
 pub(super) const MOVEMENT_PREFIX: &str = "MOVE#";
 pub(super) const ORDER_PREFIX: &str = "ORDER#";
 pub(super) const SENT_MAIL_PREFIX: &str = "MAIL#";
+/// Partition of all public keys.
+pub(super) const PUBLIC_KEY_PARTITION: &str = "KEY";
 const STOCK: &str = "ENTRY#STOCK";
 const PROFILE: &str = "PROFILE";
 const LOGIN: &str = "LOGIN";
@@ -90,7 +92,7 @@ pub(super) enum Key {
         hash: String,
     },
     Client(Id<Client>),
-    Verifying {
+    Jwk {
         kid: String,
     },
     /// Does not exist: health-get reads it to check the connection.
@@ -118,7 +120,7 @@ impl Key {
             Self::Registration(email, id) => (login_partition(email), format!("{REGISTRATION}{id}")),
             Self::Reset(email, id) => (login_partition(email), format!("{RESET}{id}")),
             Self::SentMail { to, kind, id } => {
-                (login_partition(to), format!("{SENT_MAIL_PREFIX}{kind}#{id}"))
+                (login_partition(to), format!("{}{id}", sent_mail_prefix(kind)))
             }
             Self::Attempts { account } => (attempts_partition(account), "ATTEMPT".to_owned()),
             Self::TrustedAddress { account, address } => {
@@ -128,7 +130,7 @@ impl Key {
             Self::Code { hash } => (format!("CODE#{hash}"), "CODE".to_owned()),
             Self::Client(id) => (client_partition(*id), "CLIENT".to_owned()),
             Self::Health => ("HEALTH".to_owned(), "HEALTH".to_owned()),
-            Self::Verifying { kid } => (PUBLIC_KEY_PARTITION.to_owned(), kid.clone()),
+            Self::Jwk { kid } => (PUBLIC_KEY_PARTITION.to_owned(), kid.clone()),
         }
     }
 
@@ -175,9 +177,6 @@ impl Key {
     }
 }
 
-/// Partition of all public keys.
-pub(super) const PUBLIC_KEY_PARTITION: &str = "KEY";
-
 /// Partition of everything that belongs to a product.
 pub(super) fn product_partition(id: Id<Product>) -> String {
     format!("{PRODUCT}{id}")
@@ -191,6 +190,11 @@ pub(super) fn user_partition(id: Id<User>) -> String {
 /// Partition of everything that belongs to an e-mail address.
 pub(super) fn login_partition(email: &EmailAddress) -> String {
     format!("{LOGIN_PREFIX}{}", email.as_str())
+}
+
+/// Prefix of the sort keys of the mails of a kind.
+pub(super) fn sent_mail_prefix(kind: &str) -> String {
+    format!("{SENT_MAIL_PREFIX}{kind}#")
 }
 
 /// Partition of the log-in attempts at an account, given its pseudonym.

@@ -27,7 +27,7 @@ use crate::{
         user::{Actor, Session, User},
     },
     error::{Error, OAuthError},
-    telemetry::{self, Level, Metric},
+    telemetry::{self, Metric},
 };
 
 /// A session ends after this time, however often it is refreshed.
@@ -247,7 +247,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<(), Error> {
         let what = "ended a session: a token or code was used twice";
-        telemetry::event(Level::Warn, what, &session.to_string());
+        telemetry::warn(what, &session.to_string());
         if if_condition_holds(self.ending(user, session, "reused_at", now).send().await)?.is_some() {
             telemetry::count(Metric::TokensReused);
         }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{Item, Page, number, pages, schema::Key, text, transaction::Transaction};
+use super::{Item, Page, item, number, pages, schema::Key, text, transaction::Transaction};
 use crate::{
     auth::{Customer, Staff},
     aws,
@@ -212,9 +212,7 @@ impl Users {
     }
 
     pub(super) async fn read<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, Error> {
-        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
-        let item = get.set_key(Some(key.item())).send().await.map_err(aws::classify)?.item;
-        item.map(serde_dynamo::from_item).transpose().map_err(Error::internal)
+        item::get(&self.client, &self.table, key.item()).await
     }
 
     pub(super) async fn put(&self, item: Item) -> Result<(), Error> {
