@@ -5,13 +5,11 @@
 
 use std::fs;
 
-use local::{
-    new,
-    tidy::{self, Files, Repository, rules},
-};
 use serde_json::Value;
 use shared::auth::Scope;
+use shop::new;
 use tempfile::TempDir;
+use tidy::{self, Files, Repository, rules};
 
 /// A rule, and the repository in which it holds.
 struct Rule {
@@ -20,7 +18,7 @@ struct Rule {
 }
 
 fn holds(rule: rules::Rule) -> Rule {
-    let files = tidy::read(&local::repository()).unwrap();
+    let files = tidy::read(&template::repository()).unwrap();
     let findings = rule(&Repository::new(files.clone()).unwrap());
     assert!(findings.is_empty(), "\n  {}\n", findings.join("\n  "));
     Rule { rule, files }
@@ -624,7 +622,8 @@ fn nothing_is_left_for_later() {
 #[test]
 fn every_example_is_valid() {
     let document: Value =
-        serde_json::from_str(&fs::read_to_string(local::repository().join("openapi.json")).unwrap()).unwrap();
+        serde_json::from_str(&fs::read_to_string(template::repository().join("openapi.json")).unwrap())
+            .unwrap();
     let mut examples = 0;
     visit(&document, "", &mut |pointer, value| {
         let Some(schema) = value.get("schema") else { return };
@@ -647,7 +646,7 @@ fn every_example_is_valid() {
 #[test]
 fn every_example_of_an_event_is_valid() {
     let mut examples = 0;
-    let files = tidy::read(&local::repository()).unwrap();
+    let files = tidy::read(&template::repository()).unwrap();
     let is_schema = |path: &str| path.starts_with("docs/events/") && path.ends_with(".json");
     for (path, text) in files.iter().filter(|(path, _)| is_schema(path)) {
         let schema: Value = serde_json::from_str(text).unwrap();
@@ -684,7 +683,7 @@ fn writing_renews_what_is_stale_and_nothing_else() {
 /// The repository's sources and documents, to be changed.
 fn copy() -> TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for (path, text) in tidy::read(&local::repository()).unwrap() {
+    for (path, text) in tidy::read(&template::repository()).unwrap() {
         let path = copy.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -723,7 +722,7 @@ fn what_holds_of_the_repository_holds_with_a_new_operation() {
 
 #[test]
 fn a_new_operation_has_a_name_and_a_path() {
-    let files = tidy::read(&local::repository()).unwrap();
+    let files = tidy::read(&template::repository()).unwrap();
     let refused = |name, path| {
         let operation = new::Operation { name, method: "GET", path, scope: None };
         new::files(&files, &operation).unwrap_err().to_string()

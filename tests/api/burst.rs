@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use futures_util::future::join_all;
-use local::{gateway::Gateway, template::Template};
-use tokio::net::TcpListener;
+use runtime::gateway::Gateway;
+use template::Template;
 
 use crate::shop::{Options, Shop, buyers::basket, unique};
+
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_thousand_buyers_at_once_get_what_there_is_and_the_shop_stays_open() {
@@ -16,7 +18,7 @@ async fn a_thousand_buyers_at_once_get_what_there_is_and_the_shop_stays_open() {
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let apis = Template::read(&local::repository()).unwrap().apis("*").unwrap();
+    let apis = Template::read(&template::repository()).unwrap().apis("*").unwrap();
     tokio::spawn(Gateway::new(apis, port, &shop.functions_url()).unwrap().serve(listener));
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
 

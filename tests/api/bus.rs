@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, fs};
 
-use futures_util::future::join_all;
-use local::event_bridge::{Event, Fault};
-use serde_json::{Value, json};
+use emulators::event_bridge::{Event, Fault};
 
 use crate::shop::{
     Answer, EVENT_BUS, ORDERS, Options, PRODUCTS, Shop, USERS,
@@ -12,13 +10,16 @@ use crate::shop::{
     eventually, new_product,
     proxy::{Service, refusals},
 };
+use futures_util::future::join_all;
+
+use serde_json::{Value, json};
 
 /// Fails where an event does not match its schema in docs/events, or holds personal data.
 #[track_caller]
 pub fn assert_published_well(event: &Event) {
     let detail = &event.detail;
     let (kind, version) = (detail["aggregate"]["type"].as_str().unwrap(), &detail["version"]);
-    let path = local::repository().join(format!("docs/events/{kind}.v{version}.json"));
+    let path = template::repository().join(format!("docs/events/{kind}.v{version}.json"));
     let schema = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let schema: Value = serde_json::from_str(&schema).unwrap();
     let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use local::tidy::{self, Repository};
+use tidy::{self, Repository};
 
 use crate::{
     fault_injection::{catalogue, orders, unavailable},
@@ -32,7 +32,7 @@ fn all_functions() -> BTreeSet<String> {
 
 /// The functions that may use a table other than that of the public keys, which every function reads once.
 fn functions_with_a_table() -> BTreeSet<String> {
-    let files = tidy::read(&local::repository()).unwrap();
+    let files = tidy::read(&template::repository()).unwrap();
     let rights = Repository::new(files).unwrap().rights().into_iter();
     // Lambda reads the streams, with the role of the function.
     let of_streams = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"];
@@ -59,7 +59,7 @@ fn every_function_that_uses_a_table_has_its_faults_injected() {
     let lists = [&catalogue::OPERATIONS[..], &unavailable::FUNCTIONS, &orders, &elsewhere];
     assert_rows("tests/api/fault_injection", &functions_with_a_table(), &names(lists.concat()));
     for (function, module) in FAULTS_ELSEWHERE {
-        let path = local::repository().join(format!("tests/api/{module}.rs"));
+        let path = template::repository().join(format!("tests/api/{module}.rs"));
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(function), "{} does not name {function}", path.display());
     }
@@ -84,14 +84,14 @@ fn every_function_that_uses_a_table_has_a_price() {
 
 #[test]
 fn every_function_has_an_event() {
-    let files = local::repository().join("local/events").read_dir().unwrap();
+    let files = template::repository().join("local/events").read_dir().unwrap();
     let events = files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned());
     assert_rows("local/events", &all_functions(), &events.collect());
 }
 
 #[test]
 fn every_operation_has_a_request_by_hand() {
-    let text = fs::read_to_string(local::repository().join("local/shop.http")).unwrap();
+    let text = fs::read_to_string(template::repository().join("local/shop.http")).unwrap();
     let requests = text.lines().filter_map(|line| line.split_once(" {{shop}}"));
     let mut shown: BTreeSet<String> = requests
         .map(|(method, path)| CONTRACT.operation(method, path.split('?').next().unwrap()).0.id.clone())

@@ -1,11 +1,12 @@
 use std::{collections::BTreeSet, fs};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use local::template::Template;
-use ring::digest::{SHA256, digest};
-use serde_json::{Value, json};
+use template::Template;
 
 use crate::shop::{CONTRACT, ISSUER, Shop};
+
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
 
 const PATHS: [&str; 2] = ["/openapi.json", "/docs"];
 
@@ -16,7 +17,7 @@ async fn the_description_is_openapi_json_with_the_server_that_answers() {
     assert_eq!(answer.header("content-type"), "application/json");
     assert!(!answer.text.contains('\n'), "it is as long as it was written");
 
-    let written = fs::read_to_string(local::repository().join("openapi.json")).unwrap();
+    let written = fs::read_to_string(template::repository().join("openapi.json")).unwrap();
     let mut expected: Value = serde_json::from_str(&written).unwrap();
     expected["servers"] = json!([{"url": ISSUER}]);
     assert_eq!(answer.json, expected);
@@ -30,7 +31,7 @@ async fn the_description_has_every_route_of_the_template_and_no_other() {
     let described = paths.flat_map(|(path, item)| {
         item.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
-    let v1 = Template::read(&local::repository()).unwrap().apis("*").unwrap().remove(0);
+    let v1 = Template::read(&template::repository()).unwrap().apis("*").unwrap().remove(0);
     let routes = v1.routes.iter().map(|route| format!("{} {}", route.method, route.path));
     assert_eq!(described.collect::<BTreeSet<_>>(), routes.collect());
     assert_eq!(CONTRACT.operations().len(), v1.routes.len());

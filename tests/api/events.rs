@@ -14,7 +14,7 @@ async fn the_events_shipped_for_cargo_lambda_invoke_are_understood() {
     let person = shop.somebody().await;
     let session = shop.session(&person).await;
     for function in process::functions() {
-        let path = local::repository().join("local/events").join(&function).with_extension("json");
+        let path = template::repository().join("local/events").join(&function).with_extension("json");
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let event: Value = serde_json::from_str(&text).unwrap();
         // What is this shop's own, in the place of what was seeded.

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use local::mail::Fault;
-use serde_json::{Value, json};
+use emulators::ses::Fault;
 
 use crate::shop::{
     Options, Person, Shop, USERS,
@@ -13,6 +12,8 @@ use crate::shop::{
     proxy::{Refusal, Service, refusals},
     unique,
 };
+
+use serde_json::{Value, json};
 
 /// The event that a change of the table of users is.
 fn event_of(kind: &str, before: Option<&Value>, after: &Value) -> Value {
@@ -227,7 +228,7 @@ async fn customers_hear_what_becomes_of_their_orders() {
     let text = async |number: usize| shop.mail_to(&person.email, number).await;
     let (confirmed, shipped, refunded) = (text(2).await, text(3).await, text(4).await);
     let name = mug["name"].as_str().unwrap();
-    let says = |mail: &local::mail::Mail, words: &[&str]| {
+    let says = |mail: &emulators::ses::Mail, words: &[&str]| {
         let text = mail.text.as_deref().unwrap();
         words.iter().for_each(|word| assert!(text.contains(word), "{word} in {text}"));
         assert!(text.contains("Shop"), "{text} does not name the shop");

@@ -199,7 +199,7 @@ struct Row {
 }
 
 fn table() -> BTreeMap<String, Row> {
-    let text = fs::read_to_string(local::repository().join("docs/scaling.md")).unwrap();
+    let text = fs::read_to_string(template::repository().join("docs/scaling.md")).unwrap();
     let (_, table) = text.split_once("## What a million costs").expect("docs/scaling.md lacks its prices");
     let table = table.split("\n## ").next().unwrap();
     let cells = table.lines().filter(|line| line.starts_with("| ") && line.contains('-'));

@@ -9,7 +9,7 @@ use crate::shop::{
 };
 
 /// What a mail says, all of it.
-fn all_of(mail: &local::mail::Mail) -> String {
+fn all_of(mail: &emulators::ses::Mail) -> String {
     [mail.subject.as_str(), mail.text.as_deref().unwrap(), mail.html.as_deref().unwrap()].join("\n")
 }
 
@@ -432,7 +432,7 @@ fn traces(shop: &Shop, person: &Person, user: &str) -> Vec<String> {
         "ERA5",
         "9999 000",
     ];
-    let tables = local::template::Template::read(&local::repository()).unwrap().tables().unwrap();
+    let tables = template::Template::read(&template::repository()).unwrap().tables().unwrap();
     let items =
         tables.iter().flat_map(|table| shop.items(&table.name).into_iter().map(|item| item.to_string()));
     items.filter(|item| words.iter().any(|word| item.contains(word))).collect()

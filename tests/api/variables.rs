@@ -4,17 +4,16 @@
 use std::{collections::BTreeSet, process::Stdio, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use local::{
-    process::Group,
-    tidy::{self, Repository, Variable},
-};
+use runtime::process::Group;
+use tidy::{self, Repository, Variable};
+
+use crate::shop::{BINARIES, deployed::skip_where_deployed};
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     time::timeout,
 };
-
-use crate::shop::{BINARIES, deployed::skip_where_deployed};
 
 /// Variables that Lambda sets, and lambda_runtime reads.
 const OF_LAMBDA: [(&str, &str); 3] = [
@@ -62,7 +61,7 @@ impl Setting {
 async fn functions_read_the_variables_that_the_template_sets_and_no_others() {
     skip_where_deployed("the start of a binary");
     tokio::task::spawn_blocking(|| drop(BINARIES.clone())).await.unwrap();
-    let repository = Repository::new(tidy::read(&local::repository()).unwrap()).unwrap();
+    let repository = Repository::new(tidy::read(&template::repository()).unwrap()).unwrap();
     let settings = repository.environment().into_iter().map(|(function, variables)| {
         let of_template = variables.iter().map(Setting::of_template);
         (function, of_template.chain(OF_AWS.map(Setting::of_aws)).collect())

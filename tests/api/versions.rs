@@ -1,17 +1,16 @@
 use std::{fs, net::Ipv4Addr, path::PathBuf, process::Command};
 
-use local::{
-    gateway::Gateway,
-    template::Template,
-    tidy::{self, Repository, breaking},
-};
-use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use runtime::gateway::Gateway;
+use template::Template;
+use tidy::{self, Repository, breaking};
 
 use crate::shop::{
     ADMIN, Answer, Contract, Options, Received, Shop, new_product, process, unique, unique_user,
 };
+
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 const RETIREMENTS: &str = "RETIREMENTS";
 
@@ -97,7 +96,7 @@ fn a_retirement_that_can_t_be_read_keeps_functions_from_starting() {
 /// The event of a REST API for that function, as it is at API Gateway's own address, where `path` lacks the stage, and
 /// at a custom domain, where it has the base path.
 fn events(function: &str, stage: &str) -> [Value; 2] {
-    let path = local::repository().join("local/events").join(function).with_extension("json");
+    let path = template::repository().join("local/events").join(function).with_extension("json");
     let mut event: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let path = event["path"].as_str().unwrap().to_owned();
     event["requestContext"]["stage"] = json!(stage);
@@ -140,12 +139,12 @@ const OPERATION: &str = "/products/{product_id}";
 
 /// The miniature of a repository with a second version: the real contract, and that of the next beside it.
 fn miniature() -> Repository {
-    let mut files = tidy::read(&local::repository()).unwrap();
+    let mut files = tidy::read(&template::repository()).unwrap();
     files.retain(|path, _| ["shared/openapi.yaml", "functions/products-get/openapi.yaml"].contains(&&**path));
     for (path, source) in
         [("template.yaml", "template.yaml"), ("functions/products-get/openapi-v2.yaml", "openapi-v2.yaml")]
     {
-        let text = fs::read_to_string(local::repository().join("tests/versions").join(source)).unwrap();
+        let text = fs::read_to_string(template::repository().join("tests/versions").join(source)).unwrap();
         files.insert(path.to_owned(), text);
     }
     Repository::new(files).unwrap()
@@ -153,7 +152,7 @@ fn miniature() -> Repository {
 
 /// The document of version 1 as it was released, with that one operation.
 fn released() -> Value {
-    let text = fs::read_to_string(local::repository().join("docs/api/v1.json")).unwrap();
+    let text = fs::read_to_string(template::repository().join("docs/api/v1.json")).unwrap();
     let mut document: Value = serde_json::from_str(&text).unwrap();
     document["paths"] = json!({OPERATION: {"get": document["paths"][OPERATION]["get"]}});
     document
@@ -182,7 +181,7 @@ async fn one_binary_answers_in_two_versions_and_the_first_stays_as_it_was_releas
     let program = process::build_example("products-get-versions");
     let shop = shop_with("v1=2027-01-01/2027-07-01", vec![("products-get", program)]).await;
     let product = shop.create(&new_product("versions")).await;
-    let template = Template::read(&local::repository().join("tests/versions")).unwrap();
+    let template = Template::read(&template::repository().join("tests/versions")).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let gateway = Gateway::new(template.apis("*").unwrap(), port, &shop.functions_url()).unwrap();

@@ -1,6 +1,5 @@
 use std::collections::HashSet;
 
-use local::blocklist;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::json;
 use shared::{
@@ -11,6 +10,7 @@ use shared::{
         blocklist::{BUCKETS, Blocklist, Fingerprint, Use},
     },
 };
+use shop::blocklist;
 
 const GOOD: &str = "violet tractor humming saucer";
 

@@ -29,8 +29,9 @@ use shared::domain::{
     validation,
 };
 
-use crate::orders::{fulfilment_may_become, order_may_become, payment_may_become, status_may_become};
 use provider::{Card, News, Provider};
+
+use crate::orders::{fulfilment_may_become, order_may_become, payment_may_become, status_may_become};
 
 /// Shops in a usual run.
 const SHOPS: u64 = 1_000;

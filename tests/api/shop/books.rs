@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use local::stripe::Sums;
-use serde_json::{Map, Value, json};
+use emulators::stripe::Sums;
 
 use super::{ORDERS, PRODUCTS, Shop};
+
+use serde_json::{Map, Value, json};
 
 /// An item of DynamoDB in plain JSON.
 pub fn plain(item: &Value) -> Value {

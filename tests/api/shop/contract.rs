@@ -63,7 +63,7 @@ pub struct Received<'a> {
 
 impl Contract {
     fn read() -> Self {
-        let text = fs::read_to_string(local::repository().join("openapi.json")).unwrap();
+        let text = fs::read_to_string(template::repository().join("openapi.json")).unwrap();
         Self::of(serde_json::from_str(&text).unwrap())
     }
 

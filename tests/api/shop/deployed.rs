@@ -8,11 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local::{event_bridge::EventBridge, mail::Mailbox, stripe::Stripe};
-use reqwest::{Client, ClientBuilder, Method, header::HeaderMap};
-use serde_json::{Value, json};
+use emulators::{event_bridge::EventBridge, ses::Mailbox, stripe::Stripe};
 
 use super::{BACKSTAGE, EVENT_BUS, KEYS, Shop, token::Signer};
+
+use reqwest::{Client, ClientBuilder, Method, header::HeaderMap};
+use serde_json::{Value, json};
 
 /// What the emulator is asked for what has arrived is no older than this.
 const FRESH: Duration = Duration::from_millis(200);

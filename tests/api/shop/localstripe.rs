@@ -7,10 +7,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use local::process::{Group, target_folder};
-use tokio::process::Child;
+use runtime::process::{Group, target_folder};
 
 use super::{free_port, listens};
+
+use tokio::process::Child;
 
 const VERSION: &str = "1.15.10";
 

@@ -27,19 +27,17 @@ use std::{
     time::Duration,
 };
 
-use local::{
-    cargo_lambda,
-    database::Dynamo,
+use emulators::{
+    dynamodb::Dynamo,
     event_bridge::EventBridge,
-    mail::Mailbox,
-    process::Group,
-    secrets::Secrets,
-    streams::Delivery,
+    secrets_manager::Secrets,
+    ses::Mailbox,
     stripe::{Settings, Stripe},
-    template::Template,
 };
+use runtime::{cargo_lambda, process::Group, streams::Delivery};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use template::Template;
 use tokio::{
     net::TcpStream,
     process::Child,
@@ -456,7 +454,7 @@ impl Running {
             Some(file) => Dynamo::on_file(file).await.unwrap(),
             None => Dynamo::in_memory().await.unwrap(),
         };
-        let template = Template::read(&local::repository()).unwrap();
+        let template = Template::read(&template::repository()).unwrap();
         database.create_tables(&template).unwrap();
         let port = free_port();
         let functions = format!("http://127.0.0.1:{port}");

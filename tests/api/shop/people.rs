@@ -5,10 +5,11 @@ use std::sync::{
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use local::mail::Mail;
-use serde_json::{Value, json};
+use emulators::ses::Mail;
 
 use super::{Answer, CUSTOMER, Request, Shop, deployed::FIRST_NUMBER, eventually};
+
+use serde_json::{Value, json};
 
 /// Somebody with an e-mail, a password and a place where they are.
 #[derive(Clone, Debug)]

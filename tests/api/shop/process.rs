@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use local::process::Group;
+use runtime::process::Group;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -54,7 +54,7 @@ fn build_targets(targets: &[&str]) -> PathBuf {
         cargo.env_remove(name);
     });
     assert!(
-        cargo.current_dir(local::repository()).status().unwrap().success(),
+        cargo.current_dir(template::repository()).status().unwrap().success(),
         "the functions could not be built"
     );
     folder.to_owned()
@@ -62,7 +62,7 @@ fn build_targets(targets: &[&str]) -> PathBuf {
 
 /// The names of all functions: the folders that hold them.
 pub fn functions() -> Vec<String> {
-    let folders = local::repository().join("functions").read_dir().unwrap();
+    let folders = template::repository().join("functions").read_dir().unwrap();
     let mut names: Vec<_> =
         folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -78,7 +78,7 @@ pub fn spawn(
     log: &Arc<Log>,
 ) -> Child {
     let mut command = group.command(program).unwrap();
-    command.args(arguments).env_clear().envs(variables).current_dir(local::repository());
+    command.args(arguments).env_clear().envs(variables).current_dir(template::repository());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let name = program.file_name().unwrap().to_string_lossy();
     log.listen(&name, child.stdout.take().unwrap());

@@ -6,10 +6,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use local::tidy::{self, Repository};
-use serde_json::Value;
+use tidy::{self, Repository};
 
 use super::proxy::{Call, Service};
+
+use serde_json::Value;
 
 /// An action, and the resource that it is done to.
 type Right = (String, String);
@@ -34,7 +35,7 @@ pub struct Rights {
 impl Rights {
     /// Reads them.
     pub fn read() -> Self {
-        let files = tidy::read(&local::repository()).unwrap();
+        let files = tidy::read(&template::repository()).unwrap();
         Self { granted: Repository::new(files).unwrap().rights(), needed: Mutex::default() }
     }
 

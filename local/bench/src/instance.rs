@@ -1,0 +1,282 @@
+//! An instance of a function, and the runtime API that is all it sees of Lambda:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    fs,
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Method, Request, Response, StatusCode, body::Bytes, body::Incoming, server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use runtime::process::Group;
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    net::TcpListener,
+    process::Child,
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
+
+use super::{BenchError, refused};
+
+/// An instance that says nothing for so long has stopped.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long Lambda gives a function for a request.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How far an instance has come: since it was started, and in CPU time, where the system tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub wall: Duration,
+    pub cpu: Option<Duration>,
+}
+
+/// A running instance. It ends when this is dropped.
+pub(super) struct Instance {
+    name: String,
+    process: Child,
+    started: Instant,
+    calls: mpsc::UnboundedReceiver<Call>,
+    /// The poll that waits for an event.
+    poll: Option<oneshot::Sender<Response<Full<Bytes>>>>,
+    invocations: u32,
+    last_line: Arc<Mutex<String>>,
+}
+
+/// A request to the runtime API.
+struct Call {
+    at: Instant,
+    method: Method,
+    path: String,
+    body: Bytes,
+    answer: oneshot::Sender<Response<Full<Bytes>>>,
+}
+
+/// What a function answered. It waits until this is given back to [`Instance::settle`].
+pub(super) struct Answer {
+    /// From the event to the answer.
+    pub duration: Duration,
+    pub body: Bytes,
+    at: Instant,
+    accept: oneshot::Sender<Response<Full<Bytes>>>,
+}
+
+impl Instance {
+    /// Starts the program with no more than these variables.
+    pub async fn start(
+        name: &str,
+        program: &Path,
+        group: &Group,
+        variables: BTreeMap<String, String>,
+    ) -> Result<Self, BenchError> {
+        let no_port = || refused("the runtime API has no port to listen on");
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(no_port())?;
+        let address = listener.local_addr().map_err(no_port())?;
+        let (sender, calls) = mpsc::unbounded_channel();
+        tokio::spawn(serve(listener, sender));
+
+        let not_started = || refused(format!("{name} can't be started"));
+        let mut command = group.command(program).map_err(not_started())?;
+        command.env_clear().envs(variables).env("AWS_LAMBDA_RUNTIME_API", address.to_string());
+        let started = Instant::now();
+        let mut process = command.stdout(Stdio::piped()).spawn().map_err(not_started())?;
+        let last_line = Arc::default();
+        if let Some(output) = process.stdout.take() {
+            tokio::spawn(drain(output, Arc::clone(&last_line)));
+        }
+        Ok(Self { name: name.to_owned(), process, started, calls, poll: None, invocations: 0, last_line })
+    }
+
+    /// Waits until it asks for its first event: that is the end of its initialization.
+    pub async fn ready(&mut self) -> Result<Moment, BenchError> {
+        let at = self.polled().await?;
+        Ok(self.moment(at).await)
+    }
+
+    /// Hands it an event, and waits for the answer.
+    pub async fn invoke(&mut self, event: Vec<u8>) -> Result<Answer, BenchError> {
+        let poll = self.poll.take().ok_or_else(|| self.failed("it asked for no event"))?;
+        self.invocations += 1;
+        let deadline = SystemTime::now() + DEADLINE;
+        let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let response = Response::builder()
+            .header("content-type", "application/json")
+            .header(
+                "lambda-runtime-aws-request-id",
+                format!("8476a536-e9f4-11e8-9739-{:012}", self.invocations),
+            )
+            .header("lambda-runtime-deadline-ms", deadline.to_string())
+            .header(
+                "lambda-runtime-invoked-function-arn",
+                format!("arn:aws:lambda:eu-central-1:123456789012:function:{}:live", self.name),
+            )
+            .header(
+                "lambda-runtime-trace-id",
+                "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0",
+            )
+            .body(Full::new(Bytes::from(event)))
+            .map_err(|error| self.failed(&error.to_string()))?;
+        let sent = Instant::now();
+        poll.send(response).map_err(|_| self.failed("it has hung up"))?;
+        let call = self.call().await?;
+        if call.method == Method::POST && call.path.ends_with("/response") {
+            return Ok(Answer {
+                duration: call.at - sent,
+                body: call.body,
+                at: call.at,
+                accept: call.answer,
+            });
+        }
+        Err(self.failed(&format!("{} {}: {}", call.method, call.path, String::from_utf8_lossy(&call.body))))
+    }
+
+    /// The moment at which an answer came, if it is the last thing that the instance did.
+    pub async fn answered(&self, answer: &Answer) -> Moment {
+        self.moment(answer.at).await
+    }
+
+    /// Takes an answer, and waits until the instance asks for the next event.
+    pub async fn settle(&mut self, answer: Answer) -> Result<(), BenchError> {
+        let mut accepted = Response::new(Full::new(Bytes::from_static(br#"{"status":"OK"}"#)));
+        *accepted.status_mut() = StatusCode::ACCEPTED;
+        answer.accept.send(accepted).map_err(|_| self.failed("it has hung up"))?;
+        self.polled().await.map(drop)
+    }
+
+    /// The CPU time of all its threads, once they all sleep: the kernel counts to the nanosecond, but brings the count
+    /// of a thread up to date only when it stops running.
+    pub async fn cpu(&self) -> Option<Duration> {
+        let tasks = format!("/proc/{}/task", self.process.id()?);
+        loop {
+            match cpu_of_sleeping(&tasks)? {
+                Some(cpu) => return Some(cpu),
+                None => sleep(Duration::from_micros(50)).await,
+            }
+        }
+    }
+
+    /// The most memory that it has ever had in use, in bytes.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kibibytes: u64 = peak.split_whitespace().next()?.parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
+    /// Ends it, and waits until it is gone, so that it takes nothing from the next.
+    pub async fn end(mut self) -> Result<(), BenchError> {
+        self.process.kill().await.map_err(refused(format!("{} can't be ended", self.name)))
+    }
+
+    async fn moment(&self, at: Instant) -> Moment {
+        Moment { wall: at - self.started, cpu: self.cpu().await }
+    }
+
+    /// Waits for its poll for an event, and tells when it came.
+    async fn polled(&mut self) -> Result<Instant, BenchError> {
+        let call = self.call().await?;
+        if call.method == Method::GET && call.path.ends_with("/runtime/invocation/next") {
+            self.poll = Some(call.answer);
+            return Ok(call.at);
+        }
+        Err(self.failed(&format!("{} {}: {}", call.method, call.path, String::from_utf8_lossy(&call.body))))
+    }
+
+    async fn call(&mut self) -> Result<Call, BenchError> {
+        tokio::select! {
+            call = timeout(PATIENCE, self.calls.recv()) => match call {
+                Ok(Some(call)) => Ok(call),
+                Ok(None) => Err(self.failed("its runtime API is gone")),
+                Err(_) => Err(BenchError::Silent(self.name.clone(), PATIENCE.as_secs(), self.last_line())),
+            },
+            ended = self.process.wait() => {
+                let how = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                Err(self.failed(&format!("it ended ({how}); its last line was: {}", self.last_line())))
+            }
+        }
+    }
+
+    fn last_line(&self) -> String {
+        self.last_line.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn failed(&self, how: &str) -> BenchError {
+        BenchError::Failed(self.name.clone(), how.to_owned())
+    }
+}
+
+/// The sum of the threads' CPU time; inner none if one of them runs, outer none if the system does not tell.
+fn cpu_of_sleeping(tasks: &str) -> Option<Option<Duration>> {
+    let mut nanos = 0;
+    for task in fs::read_dir(tasks).ok()? {
+        let task = task.ok()?.path();
+        // The state stands behind the program's name, which is in parentheses.
+        let stat = fs::read_to_string(task.join("stat")).ok()?;
+        if !stat.rsplit(')').next()?.trim_start().starts_with('S') {
+            return Some(None);
+        }
+        let schedstat = fs::read_to_string(task.join("schedstat")).ok()?;
+        nanos += schedstat.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    Some(Some(Duration::from_nanos(nanos)))
+}
+
+/// Takes the instance's connections to the runtime API, as long as somebody listens to its calls. A connection that
+/// breaks is the end of the instance, which its process tells better.
+async fn serve(listener: TcpListener, calls: mpsc::UnboundedSender<Call>) {
+    loop {
+        let connection = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = calls.closed() => return,
+        };
+        let Ok((connection, _)) = connection else { return };
+        connection.set_nodelay(true).unwrap_or_default();
+        let calls = calls.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| pass_on(request, &calls));
+            http1::Builder::new()
+                .serve_connection(TokioIo::new(connection), service)
+                .await
+                .unwrap_or_default();
+        });
+    }
+}
+
+/// Passes a request on, and its answer back.
+async fn pass_on(
+    request: Request<Incoming>,
+    calls: &mpsc::UnboundedSender<Call>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let (answer, answered) = oneshot::channel();
+    let call =
+        Call { at: Instant::now(), method: head.method, path: head.uri.path().to_owned(), body, answer };
+    let gone = |status| {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = status;
+        response
+    };
+    if calls.send(call).is_err() {
+        return Ok(gone(StatusCode::GONE));
+    }
+    Ok(answered.await.unwrap_or_else(|_| gone(StatusCode::GONE)))
+}
+
+/// Reads what the instance prints, as Lambda would, and keeps the last line of it.
+async fn drain(output: impl AsyncRead + Unpin, last_line: Arc<Mutex<String>>) {
+    let mut lines = BufReader::new(output).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        *last_line.lock().unwrap_or_else(PoisonError::into_inner) = line;
+    }
+}

@@ -1,0 +1,130 @@
+//! Stands between an instance of a function and the runtime API, and outlives the instance: so a request that comes
+//! while the instance is being replaced waits for the next one, and one that the instance took with it is answered.
+
+use std::{
+    convert::Infallible,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// The header that names a request.
+const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
+
+/// Lambda's name for the end of an instance that was at work.
+pub const EXIT_ERROR: &str = "Runtime.ExitError";
+
+type Answer = reqwest::Result<(StatusCode, HeaderMap, Bytes)>;
+
+pub(super) struct Relay {
+    /// The runtime API for the instance.
+    pub url: String,
+    /// The runtime API of the function.
+    api: String,
+    http: reqwest::Client,
+    /// The call that waits for the next request, whether or not an instance waits for it.
+    next: tokio::sync::Mutex<Option<JoinHandle<Answer>>>,
+    /// The id of the request that the instance is at work on.
+    in_work: Mutex<Option<String>>,
+}
+
+impl Relay {
+    pub async fn start(api: &str) -> io::Result<Arc<Self>> {
+        let api = api.trim_start_matches("http://");
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let relay = Arc::new(Self {
+            url: listener.local_addr()?.to_string(),
+            api: format!("http://{api}"),
+            http: reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?,
+            next: tokio::sync::Mutex::default(),
+            in_work: Mutex::default(),
+        });
+        let accepting = Arc::clone(&relay);
+        tokio::spawn(async move {
+            while let Ok((instance, _)) = listener.accept().await {
+                let relay = Arc::clone(&accepting);
+                tokio::spawn(async move {
+                    let service = service_fn(|request| relay.pass_on(request));
+                    // What breaks a connection is the end of the instance.
+                    http1::Builder::new()
+                        .serve_connection(TokioIo::new(instance), service)
+                        .await
+                        .unwrap_or_default();
+                });
+            }
+        });
+        Ok(relay)
+    }
+
+    async fn pass_on(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (parts, body) = request.into_parts();
+        let url = format!("{}{}", self.api, parts.uri.path());
+        let answer = if parts.uri.path().ends_with("/invocation/next") {
+            self.next_request(url).await
+        } else {
+            // A body that breaks off is the end of the instance.
+            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            answer(self.http.request(parts.method, url).headers(parts.headers).body(body)).await
+        };
+        let (status, headers, body) = answer.unwrap_or_else(|error| {
+            eprintln!("cargo lambda watch can't be reached: {error}");
+            (StatusCode::BAD_GATEWAY, HeaderMap::new(), Bytes::new())
+        });
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    /// Waits for the next request. Where an instance died while it waited, its successor waits on.
+    async fn next_request(&self, url: String) -> Answer {
+        let mut next = self.next.lock().await;
+        let (status, headers, body) = loop {
+            let call = next.get_or_insert_with(|| tokio::spawn(answer(self.http.get(&url))));
+            let answered = call.await;
+            *next = None;
+            match answered.unwrap_or_else(|_| Ok((StatusCode::NO_CONTENT, HeaderMap::new(), Bytes::new())))? {
+                // Watch gives up what has waited for long, which a request should be, but not who waits for one.
+                (StatusCode::REQUEST_TIMEOUT, ..) => {}
+                answer => break answer,
+            }
+        };
+        let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        *self.in_work() = id.map(str::to_owned);
+        Ok((status, headers, body))
+    }
+
+    /// Reports, as Lambda does, that the request that the instance was at work on when it died has failed. If it was
+    /// answered before, nobody hears this.
+    pub async fn answer_for_the_dead(&self) {
+        let Some(request) = self.in_work().take() else {
+            return;
+        };
+        let error =
+            json!({"errorType": EXIT_ERROR, "errorMessage": "The function ended before it answered."});
+        let url = format!("{}/2018-06-01/runtime/invocation/{request}/error", self.api);
+        if let Err(error) = self.http.post(url).json(&error).send().await {
+            eprintln!("the request {request} can't be answered: {error}");
+        }
+    }
+
+    fn in_work(&self) -> MutexGuard<'_, Option<String>> {
+        self.in_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    Ok((status, headers, response.bytes().await?))
+}

@@ -1,0 +1,147 @@
+//! The tokens that `cargo shop token` hands out, signed with the shop's own key.
+
+use std::path::{Path, PathBuf};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use emulators::{EmulatorError, secrets_manager};
+
+use serde_json::{Value, json};
+use shared::{
+    auth::{Claims, FIRST_PARTY, Grant, KeySet, Role, SigningKey},
+    domain::{id::Id, user::Actor, user::User},
+    error::{self, Error},
+    telemetry,
+};
+
+use crate::data;
+
+/// The secret with the keys that sign, as local/env names it.
+const SIGNING_SECRET: &str = "SigningSecret";
+
+/// Why there is no key, or no token. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// It was not made yet.
+    #[error("there is no signing key in {0}: run `cargo shop up` first, with the same --data-dir")]
+    Missing(PathBuf),
+    /// The secrets can't be read.
+    #[error(transparent)]
+    Secrets(#[from] EmulatorError),
+    /// The system has no randomness to give.
+    #[error("the system has no randomness to make a key from")]
+    Random,
+    /// The token can't be made.
+    #[error("no token can be made: {0}")]
+    Token(String),
+}
+
+impl From<Error> for KeyError {
+    fn from(failed: Error) -> Self {
+        Self::Token(error::chain(&failed))
+    }
+}
+
+/// The key that signs in the shop of that data folder.
+///
+/// # Errors
+/// [`KeyError::Missing`] where there is none yet.
+pub fn load(folder: &Path) -> Result<SigningKey, KeyError> {
+    let secret = secrets_manager::current(&data::secrets(folder), SIGNING_SECRET)?;
+    let keys = KeySet::read(&secret.ok_or_else(|| KeyError::Missing(folder.to_owned()))?)?;
+    let key = keys.at(telemetry::now()).map_err(|_| KeyError::Missing(folder.to_owned()))?;
+    Ok(SigningKey::of(key)?)
+}
+
+/// A new key.
+///
+/// # Errors
+/// [`KeyError::Random`].
+pub fn make() -> Result<SigningKey, KeyError> {
+    SigningKey::generate().map_err(|_| KeyError::Random)
+}
+
+/// The item of the table of keys that publishes the key's public half, in DynamoDB's JSON.
+pub fn item(key: &SigningKey) -> Value {
+    json!({
+        "pk": {"S": "KEY"},
+        "sk": {"S": key.kid()},
+        "alg": {"S": "EdDSA"},
+        "x": {"S": BASE64_URL_SAFE_NO_PAD.encode(key.public())},
+        "created_at": {"S": telemetry::now()},
+    })
+}
+
+/// A token for the seeded user of that role, as logging in would give it; `issuer` is the API's URL with its version.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn token(key: &SigningKey, issuer: &str, role: Role) -> Result<String, KeyError> {
+    token_of(key, issuer, user(role)?, role)
+}
+
+/// A token for anybody of that role.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn token_of(key: &SigningKey, issuer: &str, user: Id<User>, role: Role) -> Result<String, KeyError> {
+    let grant = Grant {
+        subject: Actor::User(user),
+        client_id: FIRST_PARTY.to_owned(),
+        session: None,
+        scope: role.scopes(),
+    };
+    Ok(key.sign(&Claims::of(&grant, issuer, telemetry::now())?)?)
+}
+
+/// The seeded user of that role. Ids that stay the same let idempotency keys and the like work across tokens.
+///
+/// # Errors
+/// Never, as long as the ids are ids.
+pub fn user(role: Role) -> Result<Id<User>, KeyError> {
+    let id: Result<Id<User>, _> = match role {
+        Role::Admin => "usr_01k2000000000000000000admn",
+        Role::Staff => "usr_01k2000000000000000000staf",
+        Role::Customer => "usr_01k2000000000000000000cstm",
+    }
+    .parse();
+    id.map_err(|fault| KeyError::Token(fault.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use shared::{
+        auth::{self, Key, Scope},
+        domain::time::Timestamp,
+    };
+
+    use super::*;
+    use emulators::secrets_manager::Secrets;
+    use template::Secret;
+
+    #[tokio::test]
+    async fn tokens_are_signed_with_the_key_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(load(folder.path()), Err(KeyError::Missing(_))));
+
+        let (used, announced, now) = (make().unwrap(), make().unwrap(), telemetry::now().as_millis());
+        let key = |key: &SigningKey, from: i64| {
+            Key::new(key.kid().to_owned(), Timestamp::from_millis(from), key.pkcs8())
+        };
+        let keys = KeySet::of(key(&used, now)).with(key(&announced, now + 600_000), telemetry::now());
+        let empty =
+            Secret { name: SIGNING_SECRET.to_owned(), value: r#"{"keys":[]}"#.to_owned(), rotation: None };
+        let path = data::secrets(folder.path());
+        let secrets = Secrets::on_file(&path, vec![empty], "http://127.0.0.1:1").await.unwrap();
+        secrets.put(SIGNING_SECRET, &keys.write().unwrap()).unwrap();
+
+        let found = load(folder.path()).unwrap();
+        assert_eq!(found.kid(), used.kid());
+        let token = token(&found, "http://shop.test/v1", Role::Staff).unwrap();
+        let public = HashMap::from([(used.kid().to_owned(), used.public().to_vec())]);
+        let access = auth::verify(&token, &public, "http://shop.test/v1").unwrap();
+        assert_eq!(access.staff(Scope::UsersRead).unwrap().id(), Actor::User(user(Role::Staff).unwrap()));
+        assert!(access.staff(Scope::UsersWrite).is_err());
+    }
+}

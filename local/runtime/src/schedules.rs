@@ -1,0 +1,113 @@
+//! Calls functions at their rates, as EventBridge's scheduled rules do.
+
+use std::{convert::Infallible, time::Duration};
+
+use emulators::server;
+use serde_json::{Value, json};
+use shared::telemetry;
+use template::Schedule;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Longer than any function may run, or takes to be built.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a function could not do its work this time.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// It can't be reached.
+    #[error("the function can't be reached: {0}")]
+    Reach(#[from] reqwest::Error),
+    /// It has failed.
+    #[error("the function has failed: {0}")]
+    Failed(String),
+}
+
+/// Calls a function of the schedule at once, and then at its rate, until the future is dropped. A call that takes longer
+/// delays the next: there are never two. `functions` is the address of Lambda; `say` is told what went wrong.
+pub async fn run(schedule: Schedule, functions: String, say: impl Fn(&str)) -> Infallible {
+    let mut moments = interval(schedule.every);
+    moments.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        moments.tick().await;
+        if let Err(error) = call(&schedule.function, &functions).await {
+            say(&format!("{}: {error}", schedule.function));
+        }
+    }
+}
+
+/// Calls a function once, with a scheduled event, and waits for its end.
+///
+/// # Errors
+/// Where it can't be reached, or fails.
+pub async fn call(function: &str, functions: &str) -> Result<(), ScheduleError> {
+    let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    let url = format!("{functions}/2015-03-31/functions/{function}/invocations");
+    let answer = http.post(url).json(&event(function)).send().await?;
+    let (status, text) = (answer.status(), answer.text().await?);
+    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+    let is_done = status.is_success() && answer["errorType"].is_null();
+    is_done.then_some(()).ok_or(ScheduleError::Failed(text))
+}
+
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html>
+pub fn event(function: &str) -> Value {
+    json!({
+        "version": "0",
+        "id": server::uuid(),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": telemetry::now(),
+        "region": "us-east-1",
+        "resources": [format!("arn:aws:events:us-east-1:000000000000:rule/{function}")],
+        "detail": {},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use tokio::time::timeout;
+
+    use super::*;
+    use emulators::server::{Answer, Server};
+
+    #[tokio::test]
+    async fn a_function_is_called_at_once_and_again_and_its_failures_are_told() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let functions = Server::start(0, move |parts, body| {
+            assert_eq!(parts.uri.path(), "/2015-03-31/functions/sweep/invocations");
+            let event: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(event["detail-type"], "Scheduled Event");
+            let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
+            future::ready(Ok(Answer::new(if first { r#"{"errorType": "Broken"}"# } else { "null" }.into())))
+        });
+        let functions = functions.await.unwrap();
+        let told = Mutex::new(Vec::new());
+        let schedule = Schedule { function: "sweep".to_owned(), every: Duration::from_millis(10) };
+        let running = run(schedule, functions.url.clone(), |what| told.lock().unwrap().push(what.to_owned()));
+        let called_again = async {
+            while calls.load(Ordering::SeqCst) < 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), async {
+            tokio::select! {
+                never = running => match never {},
+                () = called_again => {}
+            }
+        })
+        .await
+        .unwrap();
+        assert_eq!(*told.lock().unwrap(), [r#"sweep: the function has failed: {"errorType": "Broken"}"#]);
+        call("sweep", "http://127.0.0.1:1").await.unwrap_err();
+    }
+}

@@ -1,0 +1,13 @@
+//! The commands of `cargo shop` that are more than a call of another crate.
+//!
+//! | module | command |
+//! | --- | --- |
+//! | [`up`] | `up`: the whole shop on this machine |
+//! | [`deploy`] | `deploy`: the shop in the cloud |
+//! | [`new`] | `new`: a new operation |
+//! | [`blocklist`] | `blocklist`: the filter of common passwords |
+
+pub mod blocklist;
+pub mod deploy;
+pub mod new;
+pub mod up;
