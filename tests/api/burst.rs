@@ -1,14 +1,10 @@
 //! A burst of requests to one function, through the laptop's gateway.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
-use runtime::gateway::Gateway;
-use template::Template;
 
 use crate::shop::{Options, Shop, buyers::basket, unique};
-
-use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_thousand_buyers_at_once_get_what_there_is_and_the_shop_stays_open() {
@@ -16,15 +12,11 @@ async fn a_thousand_buyers_at_once_get_what_there_is_and_the_shop_stays_open() {
     let product = shop.create_stocked("burst", 50).await;
     let session = shop.session(&shop.somebody().await).await;
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let apis = Template::read(&template::repository()).unwrap().apis("*").unwrap();
-    tokio::spawn(Gateway::new(apis, port, &shop.functions_url()).unwrap().serve(listener));
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
 
     let order = basket(&[(product.id(), 1)]);
     let buy = async |_| {
-        let request = http.post(format!("http://127.0.0.1:{port}/v1/orders"));
+        let request = http.post(format!("{}/v1/orders", shop.url()));
         let request = request.bearer_auth(&session.access_token).header("Idempotency-Key", unique("burst"));
         let response = request.json(&order).send().await.unwrap();
         let status = response.status().as_u16();
@@ -43,6 +35,6 @@ async fn a_thousand_buyers_at_once_get_what_there_is_and_the_shop_stays_open() {
     let stock = shop.inventory(product.id()).await;
     assert_eq!((&stock["reserved"], &stock["available"]), (&50.into(), &0.into()));
 
-    let health = http.get(format!("http://127.0.0.1:{port}/v1/health")).send().await.unwrap();
+    let health = http.get(format!("{}/v1/health", shop.url())).send().await.unwrap();
     assert_eq!(health.status(), 200);
 }

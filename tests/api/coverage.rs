@@ -94,7 +94,7 @@ fn every_operation_has_a_request_by_hand() {
     let text = fs::read_to_string(template::repository().join("local/shop.http")).unwrap();
     let requests = text.lines().filter_map(|line| line.split_once(" {{shop}}"));
     let mut shown: BTreeSet<String> = requests
-        .map(|(method, path)| CONTRACT.operation(method, path.split('?').next().unwrap()).0.id.clone())
+        .map(|(method, path)| CONTRACT.operation(method, path.split('?').next().unwrap()).id.clone())
         .collect();
     shown.extend(NOT_BY_HAND.map(|(operation, _)| operation.to_owned()));
     let operations = CONTRACT.operations().iter().map(|operation| operation.id.clone());

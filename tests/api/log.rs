@@ -123,7 +123,7 @@ async fn i23_nothing_that_a_client_sent_appears_in_the_log() {
             .header("traceparent", "CANARY"),
     ];
     for request in requests {
-        for request in [request.clone(), request.through_rest()] {
+        for request in [request.clone(), request.through_watch()] {
             let answer = request.send().await;
             line_of(&shop, &answer).await;
         }

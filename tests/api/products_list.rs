@@ -271,7 +271,7 @@ async fn a_link_leads_on_whatever_was_asked_for() {
     let name = "Ögon & öron, 100% a+b=c #1";
     let (category, _) = category(&shop, "link", &[named(name), named(name), named("Mug")]).await;
     let request = list(&shop, &category).query("sort", "-price").query("limit", 1).query("max_price", 5_000);
-    for request in [request.clone(), request.through_rest()] {
+    for request in [request.clone(), request.through_watch()] {
         let first = request.query("q", "ÖGON & 100% a+b=c #1").send().await.expect(200);
         let second = shop.get(next(&first)).send().await.expect(200);
         assert_eq!((first.all("name"), second.all("name")), (vec![name], vec![name]));

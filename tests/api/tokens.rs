@@ -28,7 +28,9 @@ fn good(shop: &Shop) -> Token {
 }
 
 async fn knock(shop: &Shop, product: &str, token: &str) -> Answer {
-    shop.get(&format!("/products/{product}/inventory")).bearer(token).send().await
+    let request = shop.get(&format!("/products/{product}/inventory")).bearer(token);
+    // API Gateway accepts heads up to 10,240 bytes, Lambda larger ones.
+    if token.len() > 9_000 { request.through_watch().send().await } else { request.send().await }
 }
 
 #[tokio::test]
@@ -746,7 +748,7 @@ async fn a_token_elsewhere_than_in_its_header_is_none() {
     ];
     for request in requests {
         request.clone().send().await.expect_problem(401, "token_required");
-        request.through_rest().send().await.expect_problem(401, "token_required");
+        request.through_watch().send().await.expect_problem(401, "token_required");
     }
 }
 

@@ -250,7 +250,7 @@ async fn a_body_that_is_not_utf_8_is_400() {
     let shop = Shop::shared().await;
     let product = shop.create(&new_product("not-utf-8")).await;
     for body in [&b"{\"delta\": 1, \"reason\": \"\xff\"}"[..], b"\xff\xfe{\0}\0", b"\xc3\x28"] {
-        let adjust = shop.adjust(product.id(), 1).body("application/json", body).through_rest();
+        let adjust = shop.adjust(product.id(), 1).body("application/json", body);
         adjust.send().await.expect_problem(400, "malformed_json");
     }
 }
@@ -273,7 +273,7 @@ async fn a_body_of_64_kib_is_read_and_a_larger_one_refused() {
     create().json(&wide).send().await.expect_problem(413, "body_too_large");
     let garbage = create().body("application/json", vec![b'x'; 70_000]).send().await;
     garbage.expect_problem(413, "body_too_large");
-    let bytes = create().body("application/json", vec![0xff; 65_537]).through_rest().send().await;
+    let bytes = create().body("application/json", vec![0xff; 65_537]).send().await;
     bytes.expect_problem(413, "body_too_large");
 }
 

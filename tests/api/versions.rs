@@ -1,4 +1,4 @@
-use std::{fs, net::Ipv4Addr, path::PathBuf, process::Command};
+use std::{fs, net::Ipv4Addr, path::PathBuf, process::Command, sync::Arc};
 
 use runtime::gateway::Gateway;
 use template::Template;
@@ -185,7 +185,7 @@ async fn one_binary_answers_in_two_versions_and_the_first_stays_as_it_was_releas
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let gateway = Gateway::new(template.apis("*").unwrap(), port, &shop.functions_url()).unwrap();
-    tokio::spawn(gateway.serve(listener));
+    tokio::spawn(Arc::new(gateway).serve(listener));
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let get = async |path: String, if_none_match: &str| {
         let request = http.get(format!("http://127.0.0.1:{port}{path}"));
@@ -195,7 +195,7 @@ async fn one_binary_answers_in_two_versions_and_the_first_stays_as_it_was_releas
         (status, headers, body)
     };
     let check = |contract: &Contract, (status, headers, body): &(u16, HeaderMap, Vec<u8>)| {
-        let (operation, _) = contract.operation("GET", &OPERATION.replace("{product_id}", product.id()));
+        let operation = contract.operation("GET", &OPERATION.replace("{product_id}", product.id()));
         contract.check_answer(operation, &Received { status: *status, headers, body })
     };
     let documents = tidy::documents(&miniature()).unwrap();

@@ -4,8 +4,12 @@
 use std::time::Duration;
 
 use emulators::stripe::SIGNATURE_HEADER;
-use runtime::schedules;
-use serde_json::{Map, Value, json};
+use runtime::{
+    rest_event::{RestEvent, Values},
+    schedules,
+};
+use serde_json::{Value, json};
+use shared::domain::time::Timestamp;
 
 use super::{
     BenchError,
@@ -359,15 +363,15 @@ fn change(table: &str, number: u64, before: Option<Value>, after: Value) -> Valu
     json!({"Records": [record]})
 }
 
-/// A request as a client sends it.
+/// A request as a browser sends it through API Gateway.
 struct Request {
     address: String,
     method: &'static str,
     resource: &'static str,
     parameter: Option<(&'static str, String)>,
-    query: Map<String, Value>,
-    headers: Map<String, Value>,
-    body: Option<String>,
+    query: Values,
+    headers: Values,
+    body: String,
 }
 
 impl Request {
@@ -381,16 +385,16 @@ impl Request {
             ("X-Forwarded-Port", "443"),
             ("X-Forwarded-Proto", "https"),
         ];
-        let headers = headers.map(|(name, value)| (name.to_owned(), value.into()));
-        Self {
+        let request = Self {
             address: "203.0.113.7".to_owned(),
             method,
             resource,
             parameter: None,
-            query: Map::new(),
-            headers: Map::from_iter(headers),
-            body: None,
-        }
+            query: Values::new(),
+            headers: Values::new(),
+            body: String::new(),
+        };
+        headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
     fn by(self, address: String) -> Self {
@@ -414,82 +418,48 @@ impl Request {
     }
 
     fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.insert(name.to_owned(), value.into());
+        self.headers.insert(name.to_owned(), vec![value.to_owned()]);
         self
     }
 
     fn query(mut self, name: &str, value: &str) -> Self {
-        self.query.insert(name.to_owned(), value.into());
+        self.query.insert(name.to_owned(), vec![value.to_owned()]);
         self
     }
 
     fn json(self, body: &Value) -> Self {
-        Self { body: Some(body.to_string()), ..self.header("Content-Type", "application/json") }
+        Self { body: body.to_string(), ..self.header("Content-Type", "application/json") }
     }
 
     fn signed(self, body: String, signature: &str) -> Self {
         let signed = self.header("Content-Type", "application/json; charset=utf-8");
-        Self { body: Some(body), ..signed.header(SIGNATURE_HEADER, signature) }
+        Self { body, ..signed.header(SIGNATURE_HEADER, signature) }
     }
 
     fn form(self, body: String) -> Self {
-        Self { body: Some(body), ..self.header("Content-Type", "application/x-www-form-urlencoded") }
+        Self { body, ..self.header("Content-Type", "application/x-www-form-urlencoded") }
     }
 
-    /// The event: <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>.
-    fn event(mut self) -> Result<Value, BenchError> {
-        self.headers.insert("X-Forwarded-For".to_owned(), self.address.clone().into());
+    fn event(self) -> Result<Value, BenchError> {
         let path = self.parameter.iter().fold(self.resource.to_owned(), |path, (name, value)| {
             path.replace(&format!("{{{name}}}"), value)
         });
-        let lists = |values: &Map<String, Value>| {
-            values.iter().map(|(name, value)| (name.clone(), json!([value]))).collect::<Map<_, _>>()
+        let address = self.address.clone();
+        let request = self.header("X-Forwarded-For", &address);
+        let parameters = request.parameter.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        let event = RestEvent {
+            id: "41d7f9d5-0f1c-4a8e-8f6b-2c1f9f3a7d10",
+            time: Timestamp::from_millis(1_769_862_896_789),
+            source: &address,
+            stage: "v1",
+            method: request.method,
+            resource: request.resource,
+            path: &path,
+            parameters: parameters.collect(),
+            query: &request.query,
+            headers: &request.headers,
+            body: request.body.as_bytes(),
         };
-        let or_null =
-            |values: Map<String, Value>| if values.is_empty() { Value::Null } else { values.into() };
-        Ok(json!({
-            "resource": self.resource,
-            "path": path,
-            "httpMethod": self.method,
-            "multiValueHeaders": lists(&self.headers),
-            "headers": self.headers,
-            "multiValueQueryStringParameters": or_null(lists(&self.query)),
-            "queryStringParameters": or_null(self.query),
-            "pathParameters": self.parameter.map(|(name, value)| json!({name: value})),
-            "stageVariables": null,
-            "requestContext": {
-                "resourceId": "a1b2c3",
-                "resourcePath": self.resource,
-                "httpMethod": self.method,
-                "extendedRequestId": "JYOqWFxPFiAFT0Q=",
-                "requestTime": "31/Jan/2026:12:34:56 +0000",
-                "path": format!("/v1{path}"),
-                "accountId": "123456789012",
-                "protocol": "HTTP/1.1",
-                "stage": "v1",
-                "domainPrefix": "api",
-                "requestTimeEpoch": 1_769_862_896_789_u64,
-                "requestId": "41d7f9d5-0f1c-4a8e-8f6b-2c1f9f3a7d10",
-                "identity": {
-                    "cognitoIdentityPoolId": null,
-                    "accountId": null,
-                    "cognitoIdentityId": null,
-                    "caller": null,
-                    "sourceIp": self.address,
-                    "principalOrgId": null,
-                    "accessKey": null,
-                    "cognitoAuthenticationType": null,
-                    "cognitoAuthenticationProvider": null,
-                    "userArn": null,
-                    "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-                    "user": null,
-                },
-                "domainName": "api.shop.example",
-                "deploymentId": "d4e5f6",
-                "apiId": "abcdef1234",
-            },
-            "body": self.body,
-            "isBase64Encoded": false,
-        }))
+        Ok(event.json())
     }
 }

@@ -1,4 +1,4 @@
-//! DynamoDB inside this process: an emulator on SQLite, reached over HTTP like the real one.
+//! DynamoDB: the embedded database dynoxide, on SQLite, served over HTTP.
 
 use std::{
     collections::BTreeSet,
@@ -15,68 +15,58 @@ use serde_json::{Value, json};
 use template::{Table, Template, TemplateError};
 use tokio::{net::TcpListener, sync::oneshot, time::sleep};
 
-/// The emulator looks for a stream's last record with every write, and without an index it looks at all of them: after
-/// some thousand writes that takes longer than all else.
+/// Speeds up the emulator's search for a stream's last record, which each write makes.
 const INDEX_OF_STREAMS: &str = "CREATE INDEX IF NOT EXISTS stream_position
     ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
 
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A DynamoDB that runs until this is dropped.
+/// A DynamoDB that runs until it is dropped.
 pub struct Dynamo {
-    /// Where it answers.
     pub url: String,
-    /// The way around HTTP.
+    /// Direct access, without HTTP.
     pub database: Database,
-    /// Dropped, it ends the server.
+    /// Stops the server when dropped.
     _stop: oneshot::Sender<()>,
 }
 
-/// Why there is no database. Each text says what to do.
+/// The database cannot be opened or used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The file can't be opened.
     #[error("{0} can't be opened as a database ({1}): start with --fresh, or choose another --data-dir")]
     Open(PathBuf, #[source] dynoxide::DynoxideError),
-    /// The file can't be given the index that it lacks.
     #[error("the database can't be prepared ({0}): start with --fresh, or choose another --data-dir")]
     Prepare(#[from] rusqlite::Error),
-    /// There is no port to listen on.
     #[error("DynamoDB finds no port to listen on: {0}")]
     Listen(#[from] io::Error),
-    /// The template can't be used.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// A table of the template was refused.
     #[error("template.yaml: {0} can't be made ({1}): correct it there")]
     Table(String, String),
-    /// A table is there, but the template has become another since.
     #[error("the table {0} was made from another template.yaml: start with --fresh, which makes it again")]
     Changed(String),
-    /// It refused what was asked of it.
     #[error("DynamoDB refused a request: {0}")]
     Refused(#[from] dynoxide::DynoxideError),
-    /// The request is none that it knows.
     #[error("DynamoDB can't read a request: {0}")]
     Request(#[from] serde_json::Error),
 }
 
 impl Dynamo {
-    /// Starts one that forgets.
+    /// Starts one in memory.
     ///
     /// # Errors
-    /// Where there is no port to listen on.
+    /// [`DatabaseError::Listen`].
     pub async fn in_memory() -> Result<Self, DatabaseError> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        // By a name that a second connection can open, which adds the index.
+        // A second connection, which adds the index, opens it by this name.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self::on_file(Path::new(&format!("file:shop-{number}?mode=memory&cache=shared"))).await
     }
 
-    /// Starts one on a file, which is made where there is none.
+    /// Starts one on a file.
     ///
     /// # Errors
-    /// Where the file is no database, or there is no port to listen on.
+    /// [`DatabaseError`].
     pub async fn on_file(path: &Path) -> Result<Self, DatabaseError> {
         let database = Database::new(&path.to_string_lossy());
         let database = database.map_err(|error| DatabaseError::Open(path.to_owned(), error))?;
@@ -93,10 +83,10 @@ impl Dynamo {
         Ok(Self { url, database, _stop: stop })
     }
 
-    /// Makes the tables of the template that are not there yet, and gives the names of all.
+    /// Creates the missing tables of the template. Returns the names of all.
     ///
     /// # Errors
-    /// Where the template can't be used, or has changed since a table was made.
+    /// [`DatabaseError::Changed`] if a table was created from another template.
     pub fn create_tables(&self, template: &Template) -> Result<Vec<String>, DatabaseError> {
         let tables = template.tables()?;
         for table in &tables {
@@ -112,7 +102,7 @@ impl Dynamo {
 
     fn create_table(&self, table: &Table) -> Result<(), DatabaseError> {
         let refused = |reason: String| DatabaseError::Table(table.name.clone(), reason);
-        // The emulator marks what it finds wrong while it reads the request.
+        // The emulator's deserializer marks invalid values.
         let reason =
             |error: serde_json::Error| error.to_string().trim_start_matches("VALIDATION:").to_owned();
         let create = request(table.definition.clone()).map_err(|error| refused(reason(error)))?;
@@ -127,19 +117,19 @@ impl Dynamo {
         Ok(())
     }
 
-    /// Writes an item, given in DynamoDB's JSON.
+    /// Writes an item of DynamoDB's JSON.
     ///
     /// # Errors
-    /// Where the table is missing or refuses it.
+    /// [`DatabaseError`].
     pub fn put(&self, table: &str, item: Value) -> Result<(), DatabaseError> {
         self.database.put_item(request(json!({"TableName": table, "Item": item}))?)?;
         Ok(())
     }
 
-    /// Deletes the item with that key, given in DynamoDB's JSON, if it is there.
+    /// Deletes the item with a key of DynamoDB's JSON.
     ///
     /// # Errors
-    /// Where the table is missing or has another key.
+    /// [`DatabaseError`].
     pub fn delete(&self, table: &str, key: Value) -> Result<(), DatabaseError> {
         self.database.delete_item(request(json!({"TableName": table, "Key": key}))?)?;
         Ok(())
@@ -156,12 +146,12 @@ pub async fn delete_expired(database: Database, say: impl Fn(&str)) -> Infallibl
     }
 }
 
-/// A request as the emulator takes it, from the API's JSON.
+/// Converts a request of DynamoDB's JSON to the emulator's type.
 fn request<R: DeserializeOwned>(json: Value) -> serde_json::Result<R> {
     serde_json::from_value(json)
 }
 
-/// What of a table can't be changed afterwards: keys, indexes, stream.
+/// Returns what cannot be changed in an existing table: keys, indexes and stream.
 fn shape(table: &Value) -> (BTreeSet<String>, BTreeSet<String>, Value) {
     let texts = |values: &Value, of: fn(&Value) -> Value| -> BTreeSet<String> {
         values.as_array().into_iter().flatten().map(|value| of(value).to_string()).collect()

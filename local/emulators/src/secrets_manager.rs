@@ -718,7 +718,7 @@ mod tests {
             assert_eq!(secrets.due(telemetry::now()), ["S"]);
             secrets.rotate("S").await.unwrap();
             assert_eq!(secrets.value("S", CURRENT).as_deref(), Some("new"));
-            // The same step again, after those before it.
+            // Repeats the failed step and those before it.
             let before = STEPS.iter().position(|step| *step == failing).unwrap();
             assert_eq!(steps.lock().unwrap().len(), before + 1 + STEPS.len());
         }

@@ -1,4 +1,4 @@
-//! cargo-lambda: found, or installed into a folder of its own.
+//! Finds or installs cargo-lambda.
 
 use std::{
     fs::{self, File},
@@ -10,27 +10,26 @@ use tokio::process::Command;
 
 use crate::process::{self, Group};
 
-/// The version that is installed, and the oldest that is taken where one is there already.
+/// The version to install, and the minimum version of an existing one.
 pub const VERSION: [u32; 3] = [1, 9, 2];
 
-/// Why there is no cargo-lambda. Each text says what to do.
+/// cargo-lambda cannot be installed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// No way to install it has worked.
     #[error(
         "cargo-lambda can't be installed, neither with python3 (its modules venv or pip) nor with cargo: install \
          it as https://www.cargo-lambda.info says, then run this again"
     )]
     NoWay,
-    /// The folder for it can't be used.
     #[error("cargo-lambda can't be installed in {0}: {1}")]
     Folder(PathBuf, #[source] io::Error),
 }
 
-/// The path of cargo-lambda: the one on `PATH`, if it is new enough, or the one in this project's own folder below
-/// target/, installed there by the first call. `say` is told what takes long.
+/// Returns the path of cargo-lambda: the one on `PATH` if it is new enough, else one below target/, which the first call
+/// installs. `say` reports progress.
 ///
 /// # Errors
+/// [`InstallError`].
 /// Where it can't be installed.
 pub async fn ensure(group: &Group, say: impl Fn(&str)) -> Result<PathBuf, InstallError> {
     if works(Path::new("cargo-lambda")).await {
@@ -43,7 +42,7 @@ pub async fn ensure(group: &Group, say: impl Fn(&str)) -> Result<PathBuf, Instal
     let program = folder.join("bin/cargo-lambda");
     let unusable = |error| InstallError::Folder(tools.clone(), error);
     fs::create_dir_all(&tools).map_err(unusable)?;
-    // Two that start at once must not install over each other.
+    // Serializes concurrent installations.
     let lock = File::create(tools.join("lock")).map_err(unusable)?;
     lock.lock().map_err(unusable)?;
     if works(&program).await {
@@ -52,7 +51,7 @@ pub async fn ensure(group: &Group, say: impl Fn(&str)) -> Result<PathBuf, Instal
 
     let path = folder.to_string_lossy();
     let (pip, python) = (format!("{path}/bin/pip"), format!("cargo-lambda=={version}"));
-    // Without its dependency: a compiler for other processors, which only a deployment needs.
+    // Without its dependency zig, which only deployments need.
     let from_pypi = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", &python];
     let ways: [(&str, &[&[&str]]); 3] = [
         ("PyPI", &[&["python3", "-m", "venv", &path], &[&[pip.as_str()], &from_pypi[..]].concat()]),
@@ -77,7 +76,7 @@ pub async fn ensure(group: &Group, say: impl Fn(&str)) -> Result<PathBuf, Instal
     Err(InstallError::NoWay)
 }
 
-/// Runs one command after the other until one fails. What it prints is for the next way to do better.
+/// Runs commands until one fails. Discards their output: the next source may succeed.
 async fn succeeds(group: &Group, steps: &[&[&str]]) -> bool {
     for step in steps {
         let [program, arguments @ ..] = step else { return false };
@@ -90,14 +89,14 @@ async fn succeeds(group: &Group, steps: &[&[&str]]) -> bool {
     true
 }
 
-/// Whether there is a cargo-lambda that is new enough.
+/// Returns whether a sufficiently new cargo-lambda exists.
 async fn works(program: &Path) -> bool {
     let output = Command::new(program).args(["lambda", "--version"]).output().await;
     let version = output.ok().and_then(|output| version(&String::from_utf8_lossy(&output.stdout)));
     version.is_some_and(|version| version >= VERSION && version[0] == VERSION[0])
 }
 
-/// The version in `cargo-lambda 1.9.2 (67129fc 2026-08-21Z)`.
+/// Parses `cargo-lambda 1.9.2 (67129fc 2026-08-21Z)`.
 fn version(text: &str) -> Option<[u32; 3]> {
     let mut parts = text.split_whitespace().nth(1)?.split('.').map(|part| part.parse().ok());
     Some([parts.next()??, parts.next()??, parts.next()??])

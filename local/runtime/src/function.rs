@@ -1,10 +1,9 @@
-//! Functions as `cargo lambda watch` runs them, made as sturdy as Lambda's.
+//! Keeps functions alive under `cargo lambda watch`, as Lambda does.
 //!
-//! Watch starts each function as `$CARGO run --bin NAME`, builds it anew when a file was saved, and leaves it dead when
-//! it dies. So `cargo shop up` names itself as `$CARGO`: asked to `run` a function, it builds it, and then keeps as
-//! many instances of it alive as it was told, where Lambda would start another environment. Between an instance and
-//! watch it passes everything on and remembers which request is in work, so that one whose instance was killed fails,
-//! as on Lambda, and does not hang for ever.
+//! Watch starts each function by `$CARGO run --bin NAME` and rebuilds it when a file is saved, but does not restart a
+//! function that has died. `cargo shop up` therefore sets itself as `$CARGO`: for `run` it builds the function and keeps a
+//! number of instances alive. A [`Relay`] between each instance and watch remembers the request in progress, so that it
+//! fails, as on Lambda, if the instance is killed.
 
 mod relay;
 
@@ -26,27 +25,27 @@ use tokio::time::{Instant, sleep};
 
 use crate::process::{self, END_GROUP_AT_END_OF_INPUT};
 
-/// In watch's environment: the real cargo.
+/// Variable of watch: the real cargo.
 const CARGO: &str = "SHOP_CARGO";
-/// In watch's environment: how many instances a function has.
+/// Variable of watch: instances per function.
 const INSTANCES: &str = "SHOP_INSTANCES";
-/// In an instance keeper's environment: the function's program.
+/// Variable of the process that keeps instances alive: the function's binary.
 const PROGRAM: &str = "SHOP_FUNCTION";
-/// Set by watch, though no function of the usual kind has it; the runtime would complain on each start.
+/// Set by watch, but not by Lambda for standard functions. The runtime would warn about it.
 const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
-/// Where a function finds its requests.
+/// Address of the runtime API.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
-/// An instance that ends by itself sooner has a fault that the next will have, too: a pause follows, which doubles.
+/// An instance that lives shorter has failed at start, and the next one probably will: the pause before it doubles.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The variables that make `cargo lambda watch` run its functions through the program at `shop`.
+/// Variables that make `cargo lambda watch` start functions through the program `shop`.
 pub fn variables(shop: PathBuf, instances: usize) -> [(&'static str, OsString); 3] {
     [("CARGO", shop.into()), (CARGO, process::cargo().into()), (INSTANCES, instances.to_string().into())]
 }
 
-/// Takes over if this process was started in the place of cargo by `cargo lambda watch`. To be called first in `main`.
+/// Runs as `$CARGO` of `cargo lambda watch` if this process was started so. Must be called first in `main`.
 pub fn take_over() -> Option<ExitCode> {
     let failed = if let Some(program) = env::var_os(PROGRAM) {
         keep_alive(Path::new(&program))
@@ -70,9 +69,9 @@ pub fn take_over() -> Option<ExitCode> {
     )
 }
 
-/// Builds a function with the arguments that `cargo run` was to have, and gives the path of its program.
+/// Builds a function with the arguments of `cargo run`. Returns the path of its binary.
 fn build(mut cargo: Command, arguments: Vec<OsString>) -> io::Result<PathBuf> {
-    // This process and the build stand in a group of their own.
+    // This process and the build are a process group.
     Command::new("sh").args(["-c", END_GROUP_AT_END_OF_INPUT]).spawn()?;
     cargo.args(["build", "--message-format", "json-render-diagnostics"]).args(arguments).stdin(Stdio::null());
     let output = cargo.stderr(Stdio::inherit()).output()?;
@@ -86,8 +85,8 @@ fn build(mut cargo: Command, arguments: Vec<OsString>) -> io::Result<PathBuf> {
     program.ok_or_else(|| io::Error::other("cargo has built no program"))
 }
 
-/// Becomes the keeper of the function's instances. In a new process image, because `pkill -f NAME`, meant for the
-/// function, would also kill one that has the name among its arguments.
+/// Replaces this process by the one that keeps instances alive. A new process image, because `pkill -f NAME` would otherwise
+/// match its arguments.
 fn start_keeper(program: PathBuf) -> io::Result<Infallible> {
     Err(Command::new(env::current_exe()?).env(PROGRAM, program).exec())
 }

@@ -1,17 +1,16 @@
-//! API Gateway on one machine: the part of a REST API that the shop relies on. It stands in front of
-//! `cargo lambda watch`, whose own answers to clients are not those of the shop once deployed.
+//! API Gateway: the part of a REST API that the shop uses, in front of `cargo lambda watch`.
 //!
-//! It finds the function for a method and a path by the routes in template.yaml, sends it the event of a proxy
-//! integration (payload 1.0), and makes an HTTP response of what comes back. What it has to refuse, it refuses as the
-//! template's `GatewayResponses` say, and it answers preflight requests as `Cors` says. It checks no API keys, counts
-//! no requests, and does not rename `WWW-Authenticate`. The Invoke API of Lambda is passed on to watch.
+//! Finds the function of a request by the routes in template.yaml, sends it the event of a proxy integration and converts
+//! its response. Refuses requests with the template's `GatewayResponses` and answers preflight requests with its `Cors`.
+//! Checks no API keys, throttles nothing but bursts, and does not rename `WWW-Authenticate`. Lambda's Invoke API is passed
+//! on to watch.
 
 mod admission;
 
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -27,13 +26,12 @@ use hyper::{
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_MAX_AGE, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
-        USER_AGENT,
     },
     http::request::Parts,
 };
 use reqwest::Url;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use shared::{domain::time::Timestamp, telemetry};
 use tokio::{net::TcpListener, sync::Notify, time::Instant};
 
@@ -41,33 +39,36 @@ use admission::{Admission, NotAdmitted};
 use emulators::server::{self, Answer};
 use template::{Api, Refusal};
 
-use crate::function::EXIT_ERROR;
+use crate::{
+    function::EXIT_ERROR,
+    rest_event::{RestEvent, Values},
+};
 
-/// The paths of Lambda's own API.
+/// Prefix of Lambda's API.
 const INVOKE_API: &str = "/2015-03-31/";
-/// API Gateway's limits: of a body, of the request line and all headers together, and of the time for an answer.
+/// API Gateway's limits: body, request line and headers together, and response time.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 const MAX_HEAD_BYTES: usize = 10_240;
 const TIMEOUT: Duration = Duration::from_secs(29);
-/// So many time-outs in a row mean that watch is stuck.
+/// Consecutive timeouts after which watch counts as stuck.
 const MAX_TIMEOUTS: u32 = 3;
-/// The header by which watch learns the id of an invocation, so that it is also that of the request.
+/// Sets the id of an invocation, which becomes the request id.
 const INVOCATION_ID: &str = "lambda-runtime-aws-request-id";
 
-/// Why a request is refused, by API Gateway's names.
+/// API Gateway's name for the reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Reason {
-    /// There is no such path, or it has no such method.
+    /// Unknown path or method.
     MissingAuthenticationToken,
     RequestTooLarge,
-    /// Too many requests to its function wait already.
+    /// Too many waiting requests.
     Throttled,
-    /// Something else is wrong with it.
+    /// Another client error.
     Default4xx,
-    /// The function can't be reached, or ended on the way.
+    /// The function cannot be reached, or has died.
     IntegrationFailure,
     IntegrationTimeout,
-    /// The function's answer is none.
+    /// Invalid response of the function.
     Default5xx,
 }
 
@@ -85,45 +86,43 @@ impl Reason {
     }
 }
 
-/// A request as it came in.
 struct Arrival {
     id: String,
     time: Timestamp,
-    peer: SocketAddr,
+    source: IpAddr,
     parts: Parts,
     body: Bytes,
 }
 
-/// A path of the API, and the functions behind its methods.
+/// A path of the API with the functions of its methods.
 #[derive(Debug)]
 struct Resource {
     path: String,
     functions: BTreeMap<String, String>,
 }
 
-/// A version of the API.
 struct Stage {
     api: Api,
-    /// Those whose paths have literals come before those that have parameters in their places.
+    /// Literal paths before those with parameters.
     resources: Vec<Resource>,
 }
 
-/// The gateway.
+/// API Gateway in front of `cargo lambda watch`.
 pub struct Gateway {
-    /// The first speaks for those that are not there.
+    /// The first one refuses requests to unknown stages.
     stages: Vec<Stage>,
     port: u16,
-    /// Where `cargo lambda watch` is.
+    /// URL of `cargo lambda watch`.
     watch: String,
     http: reqwest::Client,
     admission: Admission,
     stuck: Arc<Stuck>,
 }
 
-/// Notices when `cargo lambda watch` no longer answers.
+/// Detects that `cargo lambda watch` no longer answers.
 #[derive(Default)]
 pub struct Stuck {
-    /// Time-outs since the last answer, of whatever function.
+    /// Timeouts of any function since the last response.
     timeouts: AtomicU32,
     noticed: Notify,
 }
@@ -147,11 +146,11 @@ impl Stuck {
 }
 
 impl Gateway {
-    /// A gateway to the functions of `apis`, which `cargo lambda watch` runs at the address `watch`; clients find it at
-    /// `port`.
+    /// Creates the gateway to the functions of `apis`. `watch` is the URL of `cargo lambda watch`, `port` the port of the
+    /// clients.
     ///
     /// # Errors
-    /// Where the system lacks what an HTTP client needs.
+    /// The HTTP client cannot be created.
     pub fn new(apis: Vec<Api>, port: u16, watch: &str) -> reqwest::Result<Self> {
         let stages = apis.into_iter().map(|api| Stage { resources: resources(&api), api }).collect();
         let http = reqwest::Client::builder().no_proxy().build()?;
@@ -159,40 +158,46 @@ impl Gateway {
         Ok(Self { stages, port, watch: watch.to_owned(), http, admission, stuck })
     }
 
-    /// Returns what notices when watch no longer answers.
     pub fn stuck(&self) -> Arc<Stuck> {
         Arc::clone(&self.stuck)
     }
 
-    /// Answers all that connect, for ever.
-    pub async fn serve(self, listener: TcpListener) -> Infallible {
-        let gateway = Arc::new(self);
-        let answer = move |peer, request| {
-            let gateway = Arc::clone(&gateway);
-            async move { gateway.answer(peer, request).await }
+    /// Answers all connections, forever.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) -> Infallible {
+        let answer = move |peer: SocketAddr, request: Request<Incoming>| {
+            let gateway = Arc::clone(&self);
+            async move {
+                let (parts, body) = request.into_parts();
+                Ok::<_, Infallible>(gateway.answer(peer.ip(), parts, body).await)
+            }
         };
         server::serve(listener, answer).await
     }
 
-    async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {
-        let (parts, body) = request.into_parts();
+    /// Answers a request of the client with the IP address `source`.
+    pub async fn answer(
+        &self,
+        source: IpAddr,
+        parts: Parts,
+        body: impl Body<Data = Bytes, Error: std::error::Error> + Unpin,
+    ) -> Answer {
         let (id, time) = (server::uuid(), telemetry::now());
         let stage = self.stage(parts.uri.path());
-        // Read before anything is judged: who is still sending may not hear a refusal.
+        // Reads the whole body first: a client that is still sending may miss a refusal.
         let answer = match read(body).await {
             Ok(body) if parts.uri.path().starts_with(INVOKE_API) => self.pass_on(parts, body).await,
-            Ok(body) => self.integrate(stage, &Arrival { id: id.clone(), time, peer, parts, body }).await,
+            Ok(body) => self.integrate(stage, &Arrival { id: id.clone(), time, source, parts, body }).await,
             Err(reason) => Err(reason),
         };
-        Ok(answer.unwrap_or_else(|reason| self.refuse(stage, reason, &id)))
+        answer.unwrap_or_else(|reason| self.refuse(stage, reason, &id))
     }
 
-    /// The stage that a path leads to.
+    /// Returns the stage of a path.
     fn stage(&self, path: &str) -> Option<&Stage> {
         self.stages.iter().find(|stage| path.split('/').nth(1) == Some(&stage.api.stage))
     }
 
-    /// Has a request answered by its function.
+    /// Invokes the function of a request.
     async fn integrate(&self, stage: Option<&Stage>, arrival: &Arrival) -> Result<Answer, Reason> {
         let Parts { method, uri, .. } = &arrival.parts;
         let stage = stage.ok_or(Reason::MissingAuthenticationToken)?;
@@ -216,7 +221,7 @@ impl Gateway {
         let url = format!("{}{INVOKE_API}functions/{function}/invocations", self.watch);
         let call = self.http.post(url).header(INVOCATION_ID, &arrival.id).json(&event);
         let call = call.timeout(deadline.saturating_duration_since(Instant::now()));
-        // In a task of its own: the invocation continues even if the client goes away.
+        // In a separate task: the invocation continues if the client disconnects.
         let stuck = self.stuck();
         let invocation = tokio::spawn(async move {
             let answer = async {
@@ -239,8 +244,6 @@ impl Gateway {
         if status == StatusCode::OK { response(&body).ok_or(Reason::Default5xx) } else { Err(failure(&body)) }
     }
 
-    /// The event of a proxy integration.
-    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
     fn event(
         &self,
         arrival: &Arrival,
@@ -249,49 +252,26 @@ impl Gateway {
         path: &str,
         parameters: Map<String, Value>,
     ) -> Value {
-        let Arrival { id, time, peer, parts, body } = arrival;
-        let source = peer.ip().to_canonical().to_string();
-        let headers = self.headers(arrival, &source);
-        let query = query(parts.uri.query().unwrap_or_default());
-        let (body, is_base64) = match str::from_utf8(body) {
-            Ok("") => (None, false),
-            Ok(text) => (Some(text.to_owned()), false),
-            Err(_) => (Some(BASE64_STANDARD.encode(body)), true),
+        let Arrival { id, time, source, parts, body } = arrival;
+        let source = &source.to_canonical().to_string();
+        let event = RestEvent {
+            id,
+            time: *time,
+            source,
+            stage: &stage.api.stage,
+            method: parts.method.as_str(),
+            resource: &resource.path,
+            path,
+            parameters,
+            query: &query(parts.uri.query().unwrap_or_default()),
+            headers: &self.headers(arrival, source),
+            body,
         };
-        json!({
-            "resource": resource.path,
-            "path": path,
-            "httpMethod": parts.method.as_str(),
-            "headers": last_of_each(&headers),
-            "multiValueHeaders": headers,
-            "queryStringParameters": (!query.is_empty()).then(|| last_of_each(&query)),
-            "multiValueQueryStringParameters": (!query.is_empty()).then_some(&query),
-            "pathParameters": (!parameters.is_empty()).then_some(parameters),
-            "stageVariables": null,
-            "requestContext": {
-                "accountId": "000000000000",
-                "apiId": "local",
-                "domainName": "localhost",
-                "stage": stage.api.stage,
-                "resourcePath": resource.path,
-                "httpMethod": parts.method.as_str(),
-                "path": parts.uri.path(),
-                "protocol": format!("{:?}", parts.version),
-                "requestId": id,
-                "requestTime": request_time(*time),
-                "requestTimeEpoch": time.as_millis(),
-                "identity": {
-                    "sourceIp": source,
-                    "userAgent": parts.headers.get(USER_AGENT).map(text),
-                },
-            },
-            "body": body,
-            "isBase64Encoded": is_base64,
-        })
+        event.json()
     }
 
-    /// The client's headers, and those that API Gateway adds or replaces.
-    fn headers(&self, arrival: &Arrival, source: &str) -> BTreeMap<String, Vec<String>> {
+    /// Returns the client's headers with those that API Gateway adds or replaces.
+    fn headers(&self, arrival: &Arrival, source: &str) -> Values {
         let sent = &arrival.parts.headers;
         let values = |name: &HeaderName| sent.get_all(name).iter().map(text).collect::<Vec<_>>();
         let mut headers: BTreeMap<_, _> =
@@ -311,7 +291,7 @@ impl Gateway {
         headers
     }
 
-    /// Passes a request on to watch, and back what it says.
+    /// Passes a request on to watch.
     async fn pass_on(&self, mut parts: Parts, body: Bytes) -> Result<Answer, Reason> {
         let path = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |path| path.as_str());
         let url = format!("{}{path}", self.watch);
@@ -327,7 +307,7 @@ impl Gateway {
         Ok(response)
     }
 
-    /// API Gateway's own answer.
+    /// Returns a gateway response.
     fn refuse(&self, stage: Option<&Stage>, reason: Reason, id: &str) -> Answer {
         let refusals = stage.or(self.stages.first()).map(|stage| &stage.api.refusals);
         let refusal = refusals.and_then(|refusals| refused(refusals.get(reason.name())?, id));
@@ -340,7 +320,7 @@ impl Gateway {
 }
 
 impl Stage {
-    /// What browsers ask before they let a script ask.
+    /// Answers a preflight request.
     fn preflight(&self, resource: &Resource) -> Option<Answer> {
         let cors = &self.api.cors;
         let methods: Vec<&str> = resource.functions.keys().map(String::as_str).chain(["OPTIONS"]).collect();
@@ -358,7 +338,7 @@ impl Stage {
 }
 
 impl Resource {
-    /// The parameters in a path of this resource, decoded; nothing if the path is none.
+    /// Returns the decoded path parameters if a path matches.
     fn parameters(&self, path: &str) -> Option<Map<String, Value>> {
         let (mut found, mut expected) = (path.split('/'), self.path.split('/'));
         let mut parameters = Map::new();
@@ -378,7 +358,7 @@ impl Resource {
     }
 }
 
-/// The resources of an API, in the order in which they are tried.
+/// Returns the resources of an API in the order of matching.
 fn resources(api: &Api) -> Vec<Resource> {
     let mut resources: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for route in &api.routes {
@@ -391,13 +371,13 @@ fn resources(api: &Api) -> Vec<Resource> {
     resources
 }
 
-/// The name of a parameter, from a part of a path like `{name}`.
+/// Returns the parameter's name of a path segment like `{name}`.
 fn parameter(part: &str) -> Option<&str> {
     part.strip_prefix('{')?.strip_suffix('}')
 }
 
-/// Reads a body, and on to its end even where it is too large.
-async fn read(mut body: impl Body<Data = Bytes, Error = hyper::Error> + Unpin) -> Result<Bytes, Reason> {
+/// Reads a body to its end, also if it is too large.
+async fn read(mut body: impl Body<Data = Bytes, Error: std::error::Error> + Unpin) -> Result<Bytes, Reason> {
     let (mut read, mut size) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
         let data = frame.map_err(|_| Reason::Default4xx)?.into_data().unwrap_or_default();
@@ -409,7 +389,7 @@ async fn read(mut body: impl Body<Data = Bytes, Error = hyper::Error> + Unpin) -
     if size <= MAX_BODY_BYTES { Ok(read.into()) } else { Err(Reason::RequestTooLarge) }
 }
 
-/// Whether API Gateway would take a request: its head is not too large, and the host could be one.
+/// Returns whether API Gateway would accept the head of a request: its size and its host.
 fn is_readable(parts: &Parts) -> bool {
     let is_host = |host: &str| {
         let url = Url::parse(&format!("http://{host}/"));
@@ -422,7 +402,7 @@ fn is_readable(parts: &Parts) -> bool {
     host && size <= MAX_HEAD_BYTES
 }
 
-/// An HTTP response from a function's answer; nothing if it is none.
+/// Converts a function's response. Returns `None` if it is invalid.
 fn response(answer: &[u8]) -> Option<Answer> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -455,7 +435,7 @@ fn response(answer: &[u8]) -> Option<Answer> {
     Some(response)
 }
 
-/// Why an invocation has failed: by an error of the function's own, or because it, or watch, is gone.
+/// Classifies a failed invocation: an error of the function, or of the way to it.
 fn failure(answer: &[u8]) -> Reason {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     match answer["errorType"].as_str() {
@@ -464,7 +444,7 @@ fn failure(answer: &[u8]) -> Reason {
     }
 }
 
-/// A refusal as a response; nothing if the template has something in it that can't stand in one.
+/// Converts a gateway response of the template. Returns `None` if it is invalid.
 fn refused(refusal: &Refusal, id: &str) -> Option<Answer> {
     let mut answer = Response::new(Full::from(refusal.body.replace("$context.requestId", id)));
     *answer.status_mut() = StatusCode::from_u16(refusal.status).ok()?;
@@ -477,16 +457,16 @@ fn refused(refusal: &Refusal, id: &str) -> Option<Answer> {
     Some(answer)
 }
 
-/// Removes what holds for one connection only.
+/// Removes headers that describe a single connection.
 fn without_framing(headers: &mut HeaderMap) {
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
     }
 }
 
-/// A query's parameters, decoded.
-fn query(query: &str) -> BTreeMap<String, Vec<String>> {
-    let mut parameters: BTreeMap<_, Vec<_>> = BTreeMap::new();
+/// Parses and decodes a query string.
+fn query(query: &str) -> Values {
+    let mut parameters = Values::new();
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let decoded = |text: &str| decoded(&text.replace('+', " "));
@@ -495,11 +475,7 @@ fn query(query: &str) -> BTreeMap<String, Vec<String>> {
     parameters
 }
 
-fn last_of_each(values: &BTreeMap<String, Vec<String>>) -> BTreeMap<&String, Option<&String>> {
-    values.iter().map(|(name, values)| (name, values.last())).collect()
-}
-
-/// Text without its percent encoding. What is no UTF-8 is replaced.
+/// Decodes percent-encoded text. Invalid UTF-8 is replaced.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -513,25 +489,16 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A header's value. What is no UTF-8 is replaced.
+/// Returns a header's value. Invalid UTF-8 is replaced.
 fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
-}
-
-/// `31/Jan/2026:12:34:56 +0000`.
-fn request_time(time: Timestamp) -> Option<String> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let time = time.to_string();
-    let (date, clock) = time.split_once('T')?;
-    let mut date = date.split('-');
-    let (year, month, day) = (date.next()?, date.next()?.parse::<usize>().ok()?, date.next()?);
-    Some(format!("{day}/{}/{year}:{} +0000", MONTHS.get(month.checked_sub(1)?)?, clock.get(..8)?))
 }
 
 #[cfg(test)]
 mod tests {
     use hyper::header::{CONTENT_TYPE, LINK, LOCATION, SET_COOKIE};
+
+    use serde_json::json;
 
     use super::*;
     use emulators::server::Server;
@@ -547,7 +514,7 @@ mod tests {
     fn arrival(request: hyper::http::request::Builder, body: &'static [u8]) -> Arrival {
         let (parts, body) = request.body(Bytes::from_static(body)).unwrap().into_parts();
         let (id, time) = (ID.to_owned(), Timestamp::from_millis(1_794_389_400_000));
-        Arrival { id, time, peer: "[::ffff:203.0.113.17]:5000".parse().unwrap(), parts, body }
+        Arrival { id, time, source: "::ffff:203.0.113.17".parse().unwrap(), parts, body }
     }
 
     fn event(request: hyper::http::request::Builder, body: &'static [u8]) -> Value {
@@ -616,7 +583,8 @@ mod tests {
         assert_eq!(context["protocol"], "HTTP/1.1");
         assert_eq!(context["requestId"], ID);
         assert_eq!(context["requestTime"], "11/Nov/2026:09:30:00 +0000");
-        assert_eq!(context["identity"], json!({"sourceIp": "203.0.113.17", "userAgent": "test"}));
+        assert_eq!(context["identity"]["sourceIp"], "203.0.113.17");
+        assert_eq!(context["identity"]["userAgent"], "test");
         assert_eq!((&event["body"], &event["isBase64Encoded"]), (&Value::Null, &json!(false)));
     }
 
@@ -716,10 +684,10 @@ mod tests {
         });
         let functions = functions.await.unwrap();
         let apis = Template::read(&template::repository()).unwrap().apis("*").unwrap();
-        // At all addresses: a client of IPv4 then comes from one that is mapped to IPv6.
+        // Listens on all addresses, so that IPv4 clients have mapped IPv6 addresses.
         let listener = TcpListener::bind("[::]:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        tokio::spawn(Gateway::new(apis, port, &functions.url).unwrap().serve(listener));
+        tokio::spawn(Arc::new(Gateway::new(apis, port, &functions.url).unwrap()).serve(listener));
         for (host, address) in [("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.2"), ("[::1]", "::1")] {
             let client = reqwest::Client::builder().no_proxy().local_address(Some(address.parse().unwrap()));
             let request = client.build().unwrap().get(format!("http://{host}:{port}/v1/health"));
@@ -785,7 +753,7 @@ mod tests {
             let refused = answer(method, path).await.unwrap_err();
             assert_eq!(refused, Reason::MissingAuthenticationToken, "{method} {path}");
         }
-        // Nobody listens where the functions should be.
+        // Nothing listens at the functions' address.
         assert_eq!(answer("GET", "/v1/health").await.unwrap_err(), Reason::IntegrationFailure);
     }
 }

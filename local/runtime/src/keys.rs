@@ -1,4 +1,4 @@
-//! The tokens that `cargo shop token` hands out, signed with the shop's own key.
+//! Access tokens for `cargo shop token`, signed with the shop's own key.
 
 use std::path::{Path, PathBuf};
 
@@ -15,22 +15,18 @@ use shared::{
 
 use crate::data;
 
-/// The secret with the keys that sign, as local/env names it.
+/// Secret of the signing keys, as in local/env.
 const SIGNING_SECRET: &str = "SigningSecret";
 
-/// Why there is no key, or no token. Each text says what to do.
+/// No key, or no token can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// It was not made yet.
     #[error("there is no signing key in {0}: run `cargo shop up` first, with the same --data-dir")]
     Missing(PathBuf),
-    /// The secrets can't be read.
     #[error(transparent)]
     Secrets(#[from] EmulatorError),
-    /// The system has no randomness to give.
     #[error("the system has no randomness to make a key from")]
     Random,
-    /// The token can't be made.
     #[error("no token can be made: {0}")]
     Token(String),
 }
@@ -41,10 +37,10 @@ impl From<Error> for KeyError {
     }
 }
 
-/// The key that signs in the shop of that data folder.
+/// Loads the current signing key of a data folder.
 ///
 /// # Errors
-/// [`KeyError::Missing`] where there is none yet.
+/// [`KeyError::Missing`] before the first `cargo shop up`.
 pub fn load(folder: &Path) -> Result<SigningKey, KeyError> {
     let secret = secrets_manager::current(&data::secrets(folder), SIGNING_SECRET)?;
     let keys = KeySet::read(&secret.ok_or_else(|| KeyError::Missing(folder.to_owned()))?)?;
@@ -52,7 +48,7 @@ pub fn load(folder: &Path) -> Result<SigningKey, KeyError> {
     Ok(SigningKey::of(key)?)
 }
 
-/// A new key.
+/// Generates a key.
 ///
 /// # Errors
 /// [`KeyError::Random`].
@@ -60,7 +56,7 @@ pub fn make() -> Result<SigningKey, KeyError> {
     SigningKey::generate().map_err(|_| KeyError::Random)
 }
 
-/// The item of the table of keys that publishes the key's public half, in DynamoDB's JSON.
+/// Returns the public key as an item of the Keys table, in DynamoDB's JSON.
 pub fn item(key: &SigningKey) -> Value {
     json!({
         "pk": {"S": "KEY"},
@@ -71,18 +67,18 @@ pub fn item(key: &SigningKey) -> Value {
     })
 }
 
-/// A token for the seeded user of that role, as logging in would give it; `issuer` is the API's URL with its version.
+/// Signs a token for the seeded user of a role. `issuer` is the API's URL with its version.
 ///
 /// # Errors
-/// Where it can't be written.
+/// [`KeyError::Token`].
 pub fn token(key: &SigningKey, issuer: &str, role: Role) -> Result<String, KeyError> {
     token_of(key, issuer, user(role)?, role)
 }
 
-/// A token for anybody of that role.
+/// Signs a token for any user of a role.
 ///
 /// # Errors
-/// Where it can't be written.
+/// [`KeyError::Token`].
 pub fn token_of(key: &SigningKey, issuer: &str, user: Id<User>, role: Role) -> Result<String, KeyError> {
     let grant = Grant {
         subject: Actor::User(user),
@@ -93,10 +89,10 @@ pub fn token_of(key: &SigningKey, issuer: &str, user: Id<User>, role: Role) -> R
     Ok(key.sign(&Claims::of(&grant, issuer, telemetry::now())?)?)
 }
 
-/// The seeded user of that role. Ids that stay the same let idempotency keys and the like work across tokens.
+/// Returns the id of the seeded user of a role. It never changes, so that idempotency keys work across tokens.
 ///
 /// # Errors
-/// Never, as long as the ids are ids.
+/// [`KeyError::Token`] if the id is invalid.
 pub fn user(role: Role) -> Result<Id<User>, KeyError> {
     let id: Result<Id<User>, _> = match role {
         Role::Admin => "usr_01k2000000000000000000admn",

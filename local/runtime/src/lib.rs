@@ -5,6 +5,7 @@
 //! | [`process`] | processes that never outlive the one that started them |
 //! | [`cargo_lambda`] | cargo-lambda, found or installed |
 //! | [`function`] | a function under `cargo lambda watch`, kept alive |
+//! | [`rest_event`] | events of API Gateway |
 //! | [`gateway`] | API Gateway in front of the functions |
 //! | [`streams`], [`schedules`] | streams of tables and schedules, delivered to functions as AWS does |
 //! | [`log`] | the functions' log lines, made readable |
@@ -16,6 +17,8 @@ pub mod process;
 pub mod data;
 pub mod keys;
 pub mod seed;
+
+pub mod rest_event;
 
 pub mod cargo_lambda;
 pub mod function;

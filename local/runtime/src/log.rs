@@ -1,4 +1,4 @@
-//! What the functions print, made readable.
+//! Makes the functions' log readable.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -9,12 +9,12 @@ use serde_json::Value;
 
 static SILENT: AtomicBool = AtomicBool::new(false);
 
-/// Tells the person at the terminal; where there is none any more, nobody misses it.
+/// Prints a line. A closed terminal is not an error.
 pub fn say(text: &str) {
     writeln!(io::stdout(), "{text}").unwrap_or_default();
 }
 
-/// Prints what processes print, until the last of them is gone.
+/// Prints the output of processes until the last of them ends.
 pub fn follow(output: impl Read) {
     for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
         let line = readable(&String::from_utf8_lossy(&line));
@@ -24,12 +24,12 @@ pub fn follow(output: impl Read) {
     }
 }
 
-/// From now on, what is followed is not printed: the last words of processes that are being ended alarm people.
+/// Stops printing what [`follow`] reads: the last lines of processes being killed would alarm the user.
 pub fn fall_silent() {
     SILENT.store(true, Ordering::Relaxed);
 }
 
-/// A line of the log as a person wants to read it; nothing where it says what they need not know.
+/// Formats a log line. Returns `None` for lines without interest.
 pub fn readable(line: &str) -> Option<String> {
     let Ok(entry) = serde_json::from_str::<Value>(line) else {
         return worth_reading(line).then(|| line.to_owned());
@@ -53,7 +53,7 @@ pub fn readable(line: &str) -> Option<String> {
     Some(format!("{time}  {operation:<22}  {what}{error}"))
 }
 
-/// What watch and cargo say about each step that they take is of no use while all goes well.
+/// Progress messages of watch and cargo, without interest while all goes well.
 fn worth_reading(line: &str) -> bool {
     let line = line.trim_start();
     let chatter = ["INFO", "ERROR command ", "Finished `"];

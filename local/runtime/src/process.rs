@@ -1,4 +1,4 @@
-//! Processes that never outlive the one that started them, however it ends.
+//! Processes that never outlive the one that started them.
 
 use std::{
     env,
@@ -10,14 +10,14 @@ use std::{
 
 use tokio::process::{Child, Command};
 
-/// What the leader of a group runs: it waits for the end of its input, then ends the whole group, itself included.
+/// Script of a group's leader: waits for the end of its input, then kills the whole group with itself.
 pub const END_GROUP_AT_END_OF_INPUT: &str = "read -r _; kill -KILL 0";
 
-/// A group of processes. It ends with [`end`](Self::end), when this is dropped, and also when this process is killed:
-/// the group's leader waits at a pipe whose other end only this process holds.
+/// A group of processes. It ends with [`end`](Self::end), when this is dropped, and when this process is killed: the group's
+/// leader waits at a pipe, the lifeline, whose other end only this process holds.
 ///
-/// Each process of the group inherits that pipe, the lifeline, as its input. So one that moves its own children to
-/// another group can have those watch the pipe, too.
+/// Each process inherits the lifeline as its input. One that moves its children to another group can start a leader for that
+/// one, too.
 pub struct Group {
     leader: Child,
     lifeline: PipeReader,
@@ -28,7 +28,7 @@ impl Group {
     /// Starts an empty group.
     ///
     /// # Errors
-    /// Where the system has no more processes or pipes to give.
+    /// No more processes or pipes.
     pub fn new() -> io::Result<Self> {
         let (lifeline, held) = io::pipe()?;
         let mut leader = Command::new("sh");
@@ -36,10 +36,10 @@ impl Group {
         Ok(Self { leader: leader.spawn()?, lifeline, _held: held })
     }
 
-    /// A command that will run in the group.
+    /// Returns a command that will run in the group.
     ///
     /// # Errors
-    /// Where the system has no more pipes to give.
+    /// No more pipes.
     pub fn command(&self, program: impl AsRef<OsStr>) -> io::Result<Command> {
         let mut command = Command::new(program);
         let leader = self.leader.id().unwrap_or_default();
@@ -50,10 +50,10 @@ impl Group {
         Ok(command)
     }
 
-    /// Ends all processes of the group.
+    /// Kills all processes of the group.
     ///
     /// # Errors
-    /// Where the leader can't be waited for.
+    /// The leader cannot be waited for.
     pub async fn end(self) -> io::Result<()> {
         let Self { mut leader, lifeline, _held } = self;
         drop((lifeline, _held));
@@ -61,8 +61,7 @@ impl Group {
     }
 }
 
-/// The command to run cargo, as it would be run from a terminal: without what `cargo run` has told this process about
-/// its own package, since build scripts that look at it would be run again each time.
+/// Removes the variables that `cargo run` has set from a cargo command: build scripts that depend on them would run again.
 pub fn without_cargo_run(command: &mut Command) -> &mut Command {
     for name in of_cargo_run() {
         command.env_remove(name);
@@ -70,7 +69,7 @@ pub fn without_cargo_run(command: &mut Command) -> &mut Command {
     command
 }
 
-/// The variables that `cargo run` has set.
+/// Returns the names of the variables that `cargo run` has set.
 pub fn of_cargo_run() -> Vec<OsString> {
     let is_one = |name: &OsString| {
         let name = name.to_string_lossy();
@@ -79,12 +78,12 @@ pub fn of_cargo_run() -> Vec<OsString> {
     env::vars_os().map(|(name, _)| name).filter(is_one).collect()
 }
 
-/// Cargo itself.
+/// Returns the path of cargo.
 pub fn cargo() -> PathBuf {
     env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
 }
 
-/// The folder of all that was built and may be deleted: the one with cargo's mark that holds this program.
+/// Returns the target folder of this program, by cargo's mark in it.
 pub fn target_folder() -> PathBuf {
     let program = env::current_exe().unwrap_or_default();
     let mut folders = program.ancestors().skip(1);

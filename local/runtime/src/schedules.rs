@@ -1,4 +1,4 @@
-//! Calls functions at their rates, as EventBridge's scheduled rules do.
+//! Invokes functions at fixed rates, like EventBridge's scheduled rules.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -8,22 +8,20 @@ use shared::telemetry;
 use template::Schedule;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Longer than any function may run, or takes to be built.
+/// Exceeds the time that any function may run, or takes to be built.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a function could not do its work this time.
+/// A scheduled invocation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
-    /// It can't be reached.
     #[error("the function can't be reached: {0}")]
     Reach(#[from] reqwest::Error),
-    /// It has failed.
     #[error("the function has failed: {0}")]
     Failed(String),
 }
 
-/// Calls a function of the schedule at once, and then at its rate, until the future is dropped. A call that takes longer
-/// delays the next: there are never two. `functions` is the address of Lambda; `say` is told what went wrong.
+/// Invokes the function of a schedule at once and then at its rate, forever. Invocations never overlap: a slow one delays
+/// the next. `functions` is the URL of Lambda; `say` reports failures.
 pub async fn run(schedule: Schedule, functions: String, say: impl Fn(&str)) -> Infallible {
     let mut moments = interval(schedule.every);
     moments.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,10 +33,10 @@ pub async fn run(schedule: Schedule, functions: String, say: impl Fn(&str)) -> I
     }
 }
 
-/// Calls a function once, with a scheduled event, and waits for its end.
+/// Invokes a function once with a scheduled event.
 ///
 /// # Errors
-/// Where it can't be reached, or fails.
+/// [`ScheduleError`].
 pub async fn call(function: &str, functions: &str) -> Result<(), ScheduleError> {
     let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     let url = format!("{functions}/2015-03-31/functions/{function}/invocations");

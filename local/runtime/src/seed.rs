@@ -1,5 +1,4 @@
-//! What an empty shop begins with, put there by the shop's own code: the catalogue of local/seed.json, and a user of
-//! each role.
+//! Seeds an empty shop through the shop's own code: the catalogue of local/seed.json, and a user for each role.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -34,18 +33,18 @@ use crate::{
     keys::{self, KeyError},
 };
 
-/// A user of each role: the e-mail address and the name.
+/// E-mail address and name of a user for each role.
 const USERS: [(Role, &str, &str); 3] = [
     (Role::Customer, "customer@shop.example", "Chris Customer"),
     (Role::Staff, "staff@shop.example", "Sam Staff"),
     (Role::Admin, "admin@shop.example", "Alex Admin"),
 ];
-/// What a password or a key is made of: digits and letters that nobody takes for each other.
+/// Letters and digits of passwords and keys, without those that look alike.
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz123456789";
-/// How many of them, with a dash before each fifth: 100 bits.
+/// Length in groups of five: 100 bits.
 const PASSWORD_LETTERS: usize = 20;
 
-/// A product of the catalogue. Its id is fixed, so that examples can name it.
+/// A product of the catalogue. Its id is fixed, so that examples can use it.
 #[derive(Deserialize)]
 struct Seed {
     id: Id<Product>,
@@ -54,38 +53,31 @@ struct Seed {
     product: Value,
 }
 
-/// Why the catalogue is not there. Each text says what to do.
+/// The shop cannot be seeded.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// The file is missing or unreadable.
     #[error("{0} can't be read ({1}): correct it, then run `cargo shop up --fresh`")]
     File(PathBuf, String),
-    /// A product in it is invalid.
     #[error(
         "local/seed.json: {0} is no valid product ({1}): correct it there, then run `cargo shop up --fresh`"
     )]
     Product(Id<Product>, String),
-    /// The store did not take it.
     #[error("{0} can't be stored ({1}): run `cargo shop up --fresh`")]
     Store(String, String),
-    /// The users' passwords can't be kept.
     #[error("the users' passwords in {0} can't be read or written ({1}): choose another --data-dir")]
     Passwords(PathBuf, #[source] io::Error),
-    /// The environment is incomplete.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// There is no one who may do it.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The token of the one who does it is refused.
     #[error("the signing key's own token is refused: run `cargo shop up --fresh`")]
     Refused,
 }
 
-/// Puts the catalogue into the store that the environment names, and gives the number of products. A product that is
-/// there already stays as it is.
+/// Creates the missing products of the catalogue in the store of the environment. Returns the number of products.
 ///
 /// # Errors
+/// [`SeedError`].
 /// Where the catalogue or the environment is broken, or the store refuses.
 pub async fn catalogue() -> Result<usize, SeedError> {
     let path = template::repository().join("local/seed.json");
@@ -118,11 +110,11 @@ async fn create(
     let initiator = admin.id().into();
     let context = ChangeContext { initiator, at: now, request_id: format!("seed-{id}"), trace_id: None };
     let once = IdempotentRequest::new(admin.id(), "products-create", &id.to_string(), new, context)?;
-    // Each product has a creation time of its own, so the id of its movement is unique.
+    // Each product has a creation time of its own, which makes the id of its movement unique.
     products.create(admin, product, new, Id::new(now, 0), &once).await.map(drop)
 }
 
-/// The proof that an admin is at work, come by as everybody does, with a key that only this call knows.
+/// Proves to be an admin, with a token of a key that only this call knows.
 fn admin() -> Result<Staff, SeedError> {
     const ISSUER: &str = "seed";
     let key = keys::make()?;
@@ -132,11 +124,10 @@ fn admin() -> Result<Staff, SeedError> {
     access.staff(Scope::ProductsWrite).map_err(|_| SeedError::Refused)
 }
 
-/// Opens an account for a user of each role in the store that the environment names, with the passwords of the data
-/// folder. One that is there already stays as it is.
+/// Registers the missing users in the store of the environment, with the passwords of the data folder. Returns their number.
 ///
 /// # Errors
-/// Where the environment is broken, the passwords can't be kept, or the store refuses.
+/// [`SeedError`].
 pub async fn users(folder: &Path) -> Result<usize, SeedError> {
     let (users, passwords) = (Store::connect()?.users()?, passwords(folder)?);
     for (role, email, name) in USERS {
@@ -152,10 +143,10 @@ pub async fn users(folder: &Path) -> Result<usize, SeedError> {
     Ok(USERS.len())
 }
 
-/// The seeded users' passwords by their e-mail addresses, made by the first call. Nobody else may read their file.
+/// Returns the seeded users' passwords by e-mail address. The first call generates them.
 ///
 /// # Errors
-/// Where they can't be kept.
+/// [`SeedError`].
 pub fn passwords(folder: &Path) -> Result<BTreeMap<String, String>, SeedError> {
     let path = data::passwords(folder);
     let kept = match fs::read_to_string(&path) {
@@ -173,13 +164,13 @@ fn make_passwords(path: &Path) -> io::Result<BTreeMap<String, String>> {
     Ok(passwords)
 }
 
-/// A password that nobody has had before.
+/// Returns a random password.
 fn password() -> io::Result<String> {
     let letters = random_letters::<PASSWORD_LETTERS>()?;
     Ok(letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-"))
 }
 
-/// Letters that nobody can guess.
+/// Returns random letters.
 pub fn random_letters<const N: usize>() -> io::Result<[char; N]> {
     let mut random = [0; N];
     File::open("/dev/urandom")?.read_exact(&mut random)?;

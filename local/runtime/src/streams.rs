@@ -1,5 +1,5 @@
-//! Delivers the streams of tables to functions, as Lambda's event source mappings do: in order, at least once, in
-//! batches; what fails is halved, tried again and at last parked, so that it holds up nothing else.
+//! Delivers table streams to functions like Lambda's event source mappings: in order, at least once, in batches. A failed
+//! batch is bisected, retried and at last becomes a dead letter.
 
 use std::{
     fs::{self, OpenOptions},
@@ -20,57 +20,53 @@ use shared::telemetry;
 use template::Source;
 use tokio::time::sleep;
 
-/// How often a stream that was empty is looked at again.
+/// Pause before an empty stream is read again.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// The wait before a batch is tried again; it doubles each time.
+/// Pause before a retry, which doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Longer than any function may run.
+/// Exceeds the time that any function may run.
 const INVOCATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The delivery of one table's stream to one function.
+/// Delivery of a table's stream to a function.
 pub struct Delivery {
     source: Source,
     database: Database,
     stream: String,
     http: reqwest::Client,
     url: String,
-    /// Where to begin while nothing is done with.
+    /// Start of the stream before the first checkpoint.
     start: String,
-    /// The sequence number of the last record that is done with.
+    /// Sequence number of the last processed record.
     checkpoint: Option<String>,
     folder: PathBuf,
 }
 
-/// Why records are not delivered.
+/// Records cannot be delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// The table has no stream.
     #[error("template.yaml: {0} has no stream that {1} could read: give the table a StreamSpecification")]
     NoStream(String, String),
-    /// The emulator refused.
     #[error("the stream can't be read: {0}")]
     Read(#[from] dynoxide::DynoxideError),
-    /// The function can't be reached.
     #[error("the function can't be reached: {0}")]
     Reach(#[from] reqwest::Error),
-    /// Checkpoint or parked records can't be kept.
     #[error("what was delivered can't be noted in {0}: {1}")]
     Note(PathBuf, #[source] io::Error),
 }
 
-/// Consecutive records, and how often they have failed.
+/// Consecutive records and their number of failures.
 struct Batch {
     records: Vec<Value>,
     failures: u32,
 }
 
 impl Delivery {
-    /// Prepares it: invocations go to `url`, that of `cargo lambda watch`. `folder` keeps how far the delivery got, and
-    /// `parked.jsonl`: the records that were given up.
+    /// Opens a delivery. Invocations go to `url`, the URL of `cargo lambda watch`. `folder` keeps the checkpoint, and the
+    /// dead letters in `parked.jsonl`.
     ///
     /// # Errors
-    /// Where the table has no stream, or the folder can't be used.
+    /// [`DeliveryError`].
     pub fn open(
         source: Source,
         database: &Database,
@@ -103,7 +99,7 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// Delivers until the future is dropped. `say` is told what went wrong.
+    /// Delivers forever. `say` reports failures.
     pub async fn run(mut self, say: impl Fn(&str)) {
         loop {
             match self.deliver_next(&say).await {
@@ -117,12 +113,11 @@ impl Delivery {
         }
     }
 
-    /// Delivers the next batch, until each of its records is handled or parked, and gives the number of records that
-    /// the stream had: 0 once it is empty.
+    /// Delivers the next batch until each of its records is processed or a dead letter. Returns the number of records that
+    /// the stream had, 0 if it was empty.
     ///
     /// # Errors
-    /// Where the stream can't be read, the function not reached, or the outcome not noted. The next call begins with
-    /// the first record that is not done with.
+    /// [`DeliveryError`]. The next call continues after the last processed record.
     pub async fn deliver_next(&mut self, say: impl Fn(&str)) -> Result<usize, DeliveryError> {
         let records = self.read()?;
         let count = records.len();
@@ -177,7 +172,7 @@ impl Delivery {
             let handled: Vec<_> = batch.records.drain(..first_failed).collect();
             self.done_with(&handled)?;
             if self.source.bisects && batch.records.len() > 1 {
-                // Halving is no retry: only what fails by itself counts.
+                // A bisection does not count as a retry.
                 let second = batch.records.split_off(batch.records.len() / 2);
                 batches.push(Batch { records: second, failures: batch.failures });
                 batches.push(batch);
@@ -198,7 +193,7 @@ impl Delivery {
         Ok(())
     }
 
-    /// Invokes the function once; gives the place of the first record that failed, and why.
+    /// Invokes the function once. Returns index and reason of the first failure.
     async fn invoke(&self, records: &[Value]) -> Result<Result<(), (usize, String)>, DeliveryError> {
         let sent = self.http.post(&self.url).json(&json!({"Records": records})).send().await;
         let answer = match sent {
@@ -215,7 +210,7 @@ impl Delivery {
         }
         let answer: Value = serde_json::from_str(&body).unwrap_or_default();
         let failures = answer["batchItemFailures"].as_array().into_iter().flatten();
-        // A number that none of the records has stands for all of them.
+        // An unknown sequence number stands for the whole batch.
         let place = |failure: &Value| {
             let failed = failure["itemIdentifier"].as_str();
             records
@@ -242,7 +237,7 @@ impl Delivery {
 
     fn done_up_to(&mut self, last: String) -> Result<(), DeliveryError> {
         let path = self.checkpoint_path();
-        // Renamed over the old one, so that a crash leaves either.
+        // Renamed, so that a crash leaves the old file or the new one.
         let new = path.with_extension("new");
         let written = fs::write(&new, &last).and_then(|()| fs::rename(&new, &path));
         written.map_err(|error| DeliveryError::Note(path, error))?;
@@ -251,7 +246,7 @@ impl Delivery {
     }
 
     fn checkpoint_path(&self) -> PathBuf {
-        // A function may read the streams of several tables.
+        // A function may have several streams.
         self.folder.join(format!("{}-{}.checkpoint", self.source.function, self.source.table))
     }
 
@@ -283,7 +278,7 @@ mod tests {
     /// A function that answers a batch with a status and a body.
     type Function = fn(&[Value]) -> (u16, Value);
 
-    /// The batches that a function was invoked with, each as its records' sort keys.
+    /// Batches that a function got, as their records' sort keys.
     type Batches = Arc<Mutex<Vec<String>>>;
 
     async fn serve(function: Function) -> (Server, Batches) {
@@ -305,7 +300,7 @@ mod tests {
         record["dynamodb"]["Keys"]["sk"]["S"].as_str().unwrap().to_owned()
     }
 
-    /// The shop's own table, with items of these sort keys written one after the other.
+    /// Creates the shop's tables, with items of these sort keys.
     async fn table(keys: &[&str]) -> Dynamo {
         let dynamo = Dynamo::in_memory().await.unwrap();
         dynamo.create_tables(&Template::read(&template::repository()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! `cargo shop`: reads the command line and leaves the rest to the library.
+//! `cargo shop`: parses the command line and runs the command.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use shared::auth;
 use shop::{blocklist, deploy, new, up};
 
-/// The shop on this machine.
+/// Run, test and deploy the shop
 #[derive(Parser)]
 #[command(name = "cargo shop", bin_name = "cargo shop")]
 struct Cli {
@@ -24,80 +24,78 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Open the shop: every function under `cargo lambda watch`, on an embedded DynamoDB
+    /// Run the whole shop on this machine
     ///
-    /// Installs cargo-lambda if it is not there, makes the tables and the secrets from template.yaml, a small catalogue
-    /// and a user of each role, builds the functions, and serves them, with each function built anew when a file is
-    /// saved. Delivers the tables' streams to their functions as Lambda does, has the keys renewed as Secrets Manager
-    /// does, calls functions on schedule, collects the mails and events that it sends, and has a pretend Stripe in the
-    /// place of Stripe. Ctrl-C stops everything that it started.
+    /// Installs cargo-lambda if it is missing, builds the functions and serves them with `cargo lambda watch`, which rebuilds
+    /// a function when you save a file. Creates the tables and secrets of template.yaml in an embedded DynamoDB and a
+    /// Secrets Manager emulator, and seeds a small catalogue and a user for each role. Delivers table streams and schedules
+    /// to their functions, rotates the keys, collects mails and events, and emulates Stripe. Ctrl-C stops everything.
     Up(Up),
-    /// Print an access token for one of the seeded users, good for 15 minutes
+    /// Print an access token for a seeded user, valid for 15 minutes
     ///
-    /// For a shop that `cargo shop up` has opened with the same --data-dir and --port. For example:
+    /// Needs a running `cargo shop up` with the same --data-dir and --port. Example:
     ///
     ///     curl -H "Authorization: Bearer $(cargo shop token admin)" http://localhost:9000/v1/products?status=archived
     #[command(verbatim_doc_comment)]
     Token(Token),
-    /// Show the mails that the shop has sent, the newest last
+    /// Show the mails that the shop has sent, newest last
     ///
-    /// From a shop that `cargo shop up` has opened with the same --data-dir, whether or not it still runs.
+    /// Reads the data folder of `cargo shop up`, which need not be running.
     Mail(MailView),
-    /// Show the events that the shop has published, the newest last
+    /// Show the events that the shop has published, newest last
     ///
-    /// From a shop that `cargo shop up` has opened with the same --data-dir, whether or not it still runs.
+    /// Reads the data folder of `cargo shop up`, which need not be running.
     Events(EventView),
-    /// Show what the pretend Stripe did: each payment, hold and refund, and what each order comes to
+    /// Show every charge, authorization and refund in the Stripe emulator, with totals per order
     ///
-    /// From a shop that `cargo shop up` has opened with the same --data-dir, whether or not it still runs.
+    /// Reads the data folder of `cargo shop up`, which need not be running.
     Ledger(LedgerView),
-    /// Add an operation: a function that answers 204, with all that belongs to it elsewhere in the repository
+    /// Add an operation: a function that answers 204, with its contract, route, event and test
     ///
-    /// CONTRIBUTING.md tells how to go on from there. For example:
+    /// CONTRIBUTING.md describes the next steps. Examples:
     ///
     ///     cargo shop new categories-get --method GET --path /categories/{category}
     ///     cargo shop new products-restore --method POST --path /products/{product_id}/restore --scope products:write
     #[command(verbatim_doc_comment)]
     New(New),
-    /// Renew openapi.json and the routes in CargoLambda.toml, and name what in the repository does not fit together
+    /// Update the generated files, such as openapi.json, and check the rules of the repository
     Tidy,
-    /// Deploy the shop to AWS: build all functions, lint the template, `sam deploy`
+    /// Deploy the shop to AWS: build all functions, lint the template, run `sam deploy`
     ///
-    /// Needs cargo-lambda with zig, Rust's library for the processor, sam, and credentials of AWS; says what is missing.
-    /// Prints each command before it runs it. docs/deploying.md tells what has to be done before and after the first time.
-    /// For example:
+    /// Needs cargo-lambda with zig, Rust's standard library for the target, sam, and AWS credentials; reports what is missing.
+    /// Prints each command before running it. docs/deploying.md describes what to do before and after the first deployment.
+    /// Examples:
     ///
     ///     cargo shop deploy prod
     ///     cargo shop deploy dev --parameter Architecture=x86_64 --dry-run
     ///     cargo shop deploy prod --skip-build --parameter GradualDeployment=false -- --no-confirm-changeset
     #[command(verbatim_doc_comment)]
     Deploy(Deploy),
-    /// Release the API as it is: keep the document of each version in docs/api, to which tidy then holds the contracts
+    /// Release the API: freeze the document of each version in docs/api
     ///
-    /// Refuses, and lists the breaks, where a version that was released would break. docs/versioning.md tells what does.
+    /// Fails with a list of the breaking changes if a released version would break. See docs/versioning.md.
     Release,
-    /// Measure the functions as they are deployed: start, answers, memory, size
+    /// Measure the release binaries: cold start, response time, memory, size
     ///
-    /// Builds them with the release profile, a minute or more for each that has changed. Then it starts each one many
-    /// times, over plain HTTP and over TLS, has one instance answer many requests, and prints each figure beside its
-    /// ratio to a function that does nothing. Where orders-create is among them, several instances of it then hold a
-    /// sale. For figures that mean something, leave the machine alone meanwhile.
-    /// docs/performance.md tells how it measures, and what is aimed at.
+    /// Builds the functions with the release profile, a minute or more for each changed one. Starts each function many times,
+    /// over HTTP and over TLS, then sends many requests to one instance. Prints each figure with its ratio to a function that
+    /// does nothing. With orders-create, also simulates a sale with several instances. Leave the machine idle meanwhile.
+    /// See docs/performance.md.
     Bench(Bench),
-    /// Torture a shop that is open: many customers at once, and whatever can go wrong; then check all its books
+    /// Load a running shop with random customers and faults, then audit stock, orders and money
     ///
-    /// For a shop that `cargo shop up` has opened with the same --data-dir and --port. Customers and staff order, pay with
-    /// all kinds of cards, cancel, capture, ship and refund, repeat themselves, and look at each other's orders. In the end
-    /// the shop gets some minutes to come to rest. Then its stocks, orders and money must agree, with each other and with
-    /// the pretend Stripe's ledger. Fails where they don't, or where an answer was wrong.
+    /// Needs a running `cargo shop up` with the same --data-dir and --port. Customers and staff order, pay with all kinds of
+    /// cards, cancel, capture, ship and refund, retry, and try to read each other's orders. Afterwards the shop has some
+    /// minutes to settle; then stock, orders and payments must agree with each other and with the Stripe emulator's ledger.
+    /// Fails on a difference, or on any wrong response.
     Torture(Torture),
-    /// Put the catalogue of local/seed.json and a user of each role into the store that the environment names
+    /// Seed the catalogue of local/seed.json and a user for each role into the store that the environment names
     #[command(hide = true)]
     Seed {
-        /// The data folder with the users' passwords
+        /// Data folder with the users' passwords
         data_dir: PathBuf,
     },
-    /// Make the filter of common passwords from lists of them, a word a line and the most used first
+    /// Build the filter of common passwords from lists, one word per line, most common first
     #[command(hide = true)]
     Blocklist {
         /// The lists
@@ -108,7 +106,7 @@ enum Command {
 
 #[derive(Args)]
 struct Place {
-    /// The port of the shop's HTTP address
+    /// Port of the shop
     #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
     #[command(flatten)]
@@ -117,7 +115,7 @@ struct Place {
 
 #[derive(Args)]
 struct Folder {
-    /// The folder that keeps database, keys, passwords, mails and events [default: local/.data in the repository]
+    /// Folder of the database, keys, passwords, mails and events [default: local/.data in the repository]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -132,20 +130,20 @@ impl Folder {
 struct Up {
     #[command(flatten)]
     place: Place,
-    /// Forget all data first
+    /// Delete all data first
     #[arg(long)]
     fresh: bool,
-    /// Build the functions as they are deployed: slower to build, faster to answer
+    /// Use the release profile: slower to build, faster to respond
     #[arg(long)]
     release: bool,
-    /// How many instances each function has; one answers one request at a time
+    /// Instances per function, each of which handles one request at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
 }
 
 #[derive(Args)]
 struct Token {
-    /// Whose token
+    /// Role of the user
     role: Role,
     #[command(flatten)]
     place: Place,
@@ -153,16 +151,16 @@ struct Token {
 
 #[derive(Args)]
 struct MailView {
-    /// Only those for this address
+    /// Only mails to this address
     #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
-    /// Only the newest
+    /// Only the newest mail
     #[arg(long)]
     last: bool,
-    /// The HTML part in place of the text
+    /// Show the HTML instead of the text
     #[arg(long)]
     html: bool,
-    /// Wait for those to come, until Ctrl-C
+    /// Keep running and show new ones, until Ctrl-C
     #[arg(long)]
     follow: bool,
     #[command(flatten)]
@@ -171,16 +169,16 @@ struct MailView {
 
 #[derive(Args)]
 struct EventView {
-    /// Only those about this order, product or user
+    /// Only events about this order, product or user
     #[arg(long, value_name = "ID")]
     about: Option<String>,
-    /// Only the newest
+    /// Only the newest event
     #[arg(long)]
     last: bool,
-    /// Each whole, as a line of JSON
+    /// Print each event as a line of JSON
     #[arg(long)]
     json: bool,
-    /// Wait for those to come, until Ctrl-C
+    /// Keep running and show new ones, until Ctrl-C
     #[arg(long)]
     follow: bool,
     #[command(flatten)]
@@ -189,7 +187,7 @@ struct EventView {
 
 #[derive(Args)]
 struct LedgerView {
-    /// Only what is about this order
+    /// Only this order
     #[arg(long, value_name = "ID")]
     order: Option<String>,
     #[command(flatten)]
@@ -198,65 +196,65 @@ struct LedgerView {
 
 #[derive(Args)]
 struct New {
-    /// The operation's name, noun first
+    /// Name of the operation, noun first, like categories-get
     name: String,
-    /// The method that it answers
+    /// HTTP method
     #[arg(long, value_parser = ["GET", "POST", "PUT", "PATCH", "DELETE"])]
     method: String,
-    /// The path that it answers, without the version; parameters stand in braces
+    /// Path without the version, with parameters in braces
     #[arg(long)]
     path: String,
-    /// The scope that callers need [default: none; everyone may call it]
+    /// Scope that callers need [default: none, public]
     #[arg(long, value_parser = new::scope)]
     scope: Option<auth::Scope>,
 }
 
 #[derive(Args)]
 struct Deploy {
-    /// The environment, as samconfig.toml names it: dev, staging, prod
+    /// Environment in samconfig.toml: dev, staging or prod
     environment: String,
-    /// A parameter of the template, in the place of samconfig.toml's; may be repeated
+    /// Template parameter that overrides samconfig.toml's; may be repeated
     #[arg(long = "parameter", value_name = "KEY=VALUE")]
     parameters: Vec<String>,
-    /// Take the functions that were built before
+    /// Deploy the functions built before
     #[arg(long)]
     skip_build: bool,
-    /// Only print the commands
+    /// Print the commands without running them
     #[arg(long)]
     dry_run: bool,
-    /// Further arguments of `sam deploy`
+    /// More arguments for `sam deploy`
     #[arg(last = true, value_name = "SAM ARGUMENTS")]
     sam: Vec<String>,
 }
 
 #[derive(Args)]
 struct Bench {
-    /// Only this function; may be repeated [default: all of them]
+    /// Function to measure; may be repeated [default: all]
     #[arg(long = "function", value_name = "NAME")]
     functions: Vec<String>,
-    /// How many requests each function answers in a row, as far as ten seconds suffice
+    /// Requests to one instance of each function, in at most ten seconds
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
     requests: u32,
-    /// How often each function is started: over plain HTTP, and as often over TLS
+    /// Starts of each function over HTTP, and as many over TLS
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     starts: u32,
 }
 
 #[derive(Args)]
 struct Torture {
-    /// What the customers' histories follow from [default: another each time]
+    /// Seed of the random customers [default: a new one each time]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// How long it goes on
+    /// Duration in minutes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
-    /// How many customers there are at a time
+    /// Concurrent customers
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     customers: u16,
-    /// Kill the functions' processes meanwhile
+    /// Kill functions' processes meanwhile
     #[arg(long)]
     kill: bool,
-    /// Where the shop answers [default: http://localhost at the port]
+    /// URL of the shop [default: http://localhost at the port]
     #[arg(long)]
     url: Option<String>,
     #[command(flatten)]
@@ -265,11 +263,11 @@ struct Torture {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Role {
-    /// May do everything
+    /// All rights
     Admin,
-    /// Runs the shop: products, inventory, orders, payments
+    /// Manages products, inventory, orders and payments
     Staff,
-    /// Buys
+    /// Orders and pays
     Customer,
 }
 
@@ -298,7 +296,7 @@ fn main() -> ExitCode {
         Command::Deploy(deploy) => deploy_to(&deploy),
         Command::Release => release(),
         Command::Bench(bench) => measure(bench),
-        Command::Torture(torture) => torment(&torture),
+        Command::Torture(torture) => load_and_audit(&torture),
         Command::Seed { data_dir } => seed(&data_dir),
         Command::Blocklist { lists } => list(&lists),
     };
@@ -337,10 +335,10 @@ fn show_events(EventView { about, last, json, follow, folder }: &EventView) -> D
     show(&data::events(&folder.path()), is_wanted, readable, *last, *follow)
 }
 
-/// How often it is looked for what is new.
+/// Interval of `--follow`.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Prints what has arrived, and what is yet to, if that is wanted.
+/// Prints the entries of a file, and new ones with `follow`.
 fn show<T: DeserializeOwned>(
     path: &Path,
     is_wanted: impl Fn(&T) -> bool,
@@ -353,7 +351,7 @@ fn show<T: DeserializeOwned>(
     let before = if last { wanted.len().saturating_sub(1) } else { 0 };
     wanted.iter().skip(before).for_each(|entry| say(&readable(entry)));
     if wanted.is_empty() {
-        eprintln!("nothing has arrived yet");
+        eprintln!("nothing yet");
     }
     if !follow {
         return Ok(ExitCode::SUCCESS);
@@ -384,7 +382,7 @@ fn measure(Bench { functions, requests, starts }: Bench) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-fn torment(Torture { seed, minutes, customers, kill, url, place }: &Torture) -> Done {
+fn load_and_audit(Torture { seed, minutes, customers, kill, url, place }: &Torture) -> Done {
     let is_sound = torture::run(&torture::Options {
         url: url.clone().unwrap_or_else(|| format!("http://localhost:{}", place.port)),
         data: place.folder.path(),
@@ -412,7 +410,7 @@ fn add(New { name, method, path, scope }: &New) -> Done {
 fn tidy() -> Done {
     let root = template::repository();
     for file in tidy::write(&root)? {
-        println!("renewed {file}");
+        println!("updated {file}");
     }
     let findings = tidy::findings(&root)?;
     findings.iter().for_each(|finding| println!("{finding}"));

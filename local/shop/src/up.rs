@@ -1,4 +1,4 @@
-//! `cargo shop up`: the whole shop, from nothing to the first order, until it is told to stop.
+//! `cargo shop up`: the whole shop on this machine.
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +7,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, TcpListener},
     path::{Path, PathBuf},
     process::ExitStatus,
+    sync::Arc,
     time::Duration,
 };
 
@@ -40,27 +41,23 @@ use tokio::{
     time::sleep,
 };
 
-/// How the shop is to run.
 pub struct Options {
-    /// Where it answers.
     pub port: u16,
-    /// Where it keeps its data.
     pub data: PathBuf,
-    /// Whether it forgets what it has kept.
+    /// Deletes the data first.
     pub fresh: bool,
-    /// Whether the functions are optimised as they are for deployment.
+    /// Builds the functions with the release profile.
     pub release: bool,
-    /// How many instances a function has.
+    /// Instances per function.
     pub concurrency: usize,
 }
 
-/// Why the shop is not open. Each text says what to do.
+/// The shop cannot start, or has stopped.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each says itself what it is")]
 pub enum UpError {
     #[error("port {0} is in use: stop what uses it, or choose another with --port")]
     PortInUse(u16),
-    #[error("port {0} can't be used ({1}): choose another with --port")]
+    #[error("port {0} cannot be used ({1}): choose another with --port")]
     Port(u16, #[source] io::Error),
     #[error(transparent)]
     Data(#[from] DataError),
@@ -72,49 +69,48 @@ pub enum UpError {
     Emulator(#[from] EmulatorError),
     #[error(transparent)]
     Passwords(#[from] SeedError),
-    #[error("the keys can't be renewed ({0}): see above, or start with --fresh")]
+    #[error("the keys cannot be rotated ({0}): see above, or start with --fresh")]
     Rotation(#[from] RotationError),
     #[error(transparent)]
     Install(#[from] InstallError),
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
-    #[error("the functions can't be built: correct what cargo says above")]
+    #[error("the functions cannot be built: fix cargo's errors above")]
     Build,
-    #[error("catalogue and users can't be seeded: see above")]
+    #[error("catalogue and users cannot be seeded: see above")]
     Seed,
-    #[error("cargo lambda watch has ended ({0}): see above")]
+    #[error("cargo lambda watch has stopped ({0}): see above")]
     WatchEnded(ExitStatus),
     #[error("the shop does not answer at {0} ({1}): see above")]
     NoAnswer(String, String),
-    #[error("the functions can't be called: {0}")]
+    #[error("the functions cannot be called: {0}")]
     Call(#[from] reqwest::Error),
-    #[error("{0} can't be started ({1}): is it installed?")]
+    #[error("{0} cannot be started ({1}): is it installed?")]
     Start(&'static str, #[source] io::Error),
-    #[error("the system refuses what the shop needs: {0}")]
+    #[error("the system refused a request: {0}")]
     System(#[from] io::Error),
 }
 
-/// How often the shop is asked whether it is open, and the pause between.
-const TRIES: u32 = 300;
+/// Health checks until the shop counts as failed.
+const MAX_HEALTH_CHECKS: u32 = 300;
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long what was started may take to end.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// After so many seconds, watch forgets a request that got lost: one that was in work when its function was built anew.
-/// Who calls a function without the gateway hears of it then. Long enough for a build.
+/// Grace period of what was started.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Seconds until `cargo lambda watch` fails a request that was lost when its function was rebuilt. Only callers past the
+/// gateway wait that long. Exceeds the time of a build.
 const TIMEOUT: &str = "60";
-/// The secret by which the shop knows Stripe, and its webhooks.
+/// The secret with the API key and the webhook secret of Stripe.
 const PAYMENTS_SECRET: &str = "PaymentsSecret";
-/// A product of the catalogue that there are many of.
+/// A seeded product with plenty of stock.
 const PRODUCT: &str = "prod_01jwnk7es0exzandq7ggmj9zab";
-/// Where the webhooks go.
 const WEBHOOKS: &str = "/v1/payments/webhooks/stripe";
-/// How often the age of the keys is looked at: more than once in a day, for a laptop that sleeps between.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Interval of the checks for due rotations.
+const ROTATION_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Opens the shop and keeps it open until Ctrl-C or SIGTERM. Whatever happens, nothing that it started stays behind.
+/// Runs the shop until Ctrl-C or SIGTERM. All processes that it starts end with it.
 ///
 /// # Errors
-/// Where it can't be opened, or falls.
+/// [`UpError`].
 pub fn run(options: &Options) -> Result<(), UpError> {
     let runtime = Runtime::new()?;
     let result = runtime.block_on(async {
@@ -131,12 +127,11 @@ pub fn run(options: &Options) -> Result<(), UpError> {
         group.end().await?;
         result
     });
-    // Waits for the reader of the log, which ends when the last process is gone.
-    runtime.shutdown_timeout(FAREWELL);
+    // Waits for the reader of the log, which ends with the last process.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     result
 }
 
-/// Opens the shop and keeps it open.
 async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let template = Template::read(&template::repository())?;
     let (sources, schedules) = (template.sources()?, template.schedules()?);
@@ -169,23 +164,23 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
         ("PAYMENTS_URL", stripe.url.clone()),
     ];
     drop(reserved);
-    let mut watch = watch(options, port, &cargo_lambda, &services, group)?;
+    let mut watch = Watch::start(options, port, &cargo_lambda, &services)?;
     let mut background = JoinSet::new();
     let gateway = Gateway::new(apis, options.port, &functions)?;
     let stuck = gateway.stuck();
-    background.spawn(async move { match gateway.serve(listener).await {} });
+    background.spawn(async move { match Arc::new(gateway).serve(listener).await {} });
     let url = format!("http://localhost:{}", options.port);
     say("starting cargo lambda watch");
     tokio::select! {
-        open = opened(&url) => open?,
-        ended = watch.wait() => return Err(fallen(ended?).await),
+        healthy = healthy(&url) => healthy?,
+        ended = watch.process.wait() => return Err(watch_ended(ended?).await),
     }
 
     for secret in secrets.due(telemetry::now()) {
-        say(&format!("making the keys of {secret}"));
+        say(&format!("rotating {secret}"));
         secrets.rotate(&secret).await?;
     }
-    background.spawn(renew(secrets));
+    background.spawn(rotate(secrets));
     for source in sources {
         let delivery = Delivery::open(source, &dynamo.database, &functions, &data.streams())?;
         background.spawn(delivery.run(say));
@@ -200,18 +195,17 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     say(&welcome(options, &url, &cargo_lambda, &seed::passwords(data.path())?));
     loop {
         tokio::select! {
-            ended = watch.wait() => return Err(fallen(ended?).await),
+            ended = watch.process.wait() => return Err(watch_ended(ended?).await),
             () = stuck.noticed() => {
                 say("cargo lambda watch no longer answers: restarting it");
-                watch.kill().await?;
-                watch = self::watch(options, port, &cargo_lambda, &services, group)?;
+                watch.group.end().await?;
+                watch = Watch::start(options, port, &cargo_lambda, &services)?;
             }
         }
     }
 }
 
-/// Listens where clients will ask: at all addresses, as is the custom of `cargo lambda watch`, which
-/// `cargo lambda invoke` counts on.
+/// Listens on all addresses like `cargo lambda watch`, as `cargo lambda invoke` expects.
 fn listen(port: u16) -> Result<tokio::net::TcpListener, UpError> {
     let judge = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => UpError::PortInUse(port),
@@ -226,7 +220,7 @@ fn listen(port: u16) -> Result<tokio::net::TcpListener, UpError> {
     Ok(tokio::net::TcpListener::from_std(listener)?)
 }
 
-/// A port that nobody uses, as long as this is held.
+/// Reserves a free port until the listener is dropped.
 fn free_port() -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
 }
@@ -244,8 +238,8 @@ fn release(options: &Options) -> Option<&'static str> {
     options.release.then_some("--release")
 }
 
-/// Seeds catalogue and users, once. In a process of its own, because the shop's code finds its store by the
-/// environment, and a process can't safely change its own.
+/// Seeds catalogue and users, once, in a separate process: the shop's code finds its tables through the environment, which a
+/// process cannot change safely.
 async fn seed(
     data: &DataFolder,
     constants: Vec<(String, String)>,
@@ -265,7 +259,7 @@ async fn seed(
     Ok(())
 }
 
-/// The shop's account at the pretend Stripe, by the shop's own secret; a fresh one gets keys that nobody else knows.
+/// Returns the shop's account at Stripe from its secret, with random keys the first time.
 fn account(secrets: &Secrets) -> Result<Settings, UpError> {
     let kept = secrets.value(PAYMENTS_SECRET, secrets_manager::CURRENT).unwrap_or_default();
     let mut kept: Value = serde_json::from_str(&kept).unwrap_or_default();
@@ -280,51 +274,59 @@ fn account(secrets: &Secrets) -> Result<Settings, UpError> {
     Ok(Settings::new(&text(&kept["api_key"]), &text(&kept["webhook_secrets"][0])))
 }
 
-/// The variables in local/env.
+/// Reads the variables of local/env.
 fn constants() -> io::Result<Vec<(String, String)>> {
     let text = fs::read_to_string(template::repository().join("local/env"))?;
     let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
     Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-fn watch(
-    options: &Options,
-    port: u16,
-    cargo_lambda: &Path,
-    services: &[(&str, String); 5],
-    group: &Group,
-) -> Result<Child, UpError> {
-    let (output, printed) = io::pipe()?;
-    let mut watch = group.command(cargo_lambda)?;
-    process::without_cargo_run(&mut watch)
-        .args(["lambda", "watch", "--disable-cors", "--timeout", TIMEOUT])
-        .args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()])
-        .args(release(options))
-        .envs(function::variables(env::current_exe()?, options.concurrency))
-        .envs(services.iter().cloned())
-        .env("PUBLIC_URL", format!("http://localhost:{}", options.port))
-        .env("CARGO_LAMBDA_IGNORE_FILE", template::repository().join("local/ignore"))
-        .current_dir(template::repository())
-        .stdout(printed.try_clone()?)
-        .stderr(printed);
-    let child = watch.spawn().map_err(|error| UpError::Start("cargo-lambda", error))?;
-    tokio::task::spawn_blocking(|| log::follow(output));
-    Ok(child)
+/// `cargo lambda watch` and the functions that it has started, which end with its group.
+struct Watch {
+    process: Child,
+    group: Group,
 }
 
-/// Why the shop is open no more, once what watch said at last is printed.
-async fn fallen(status: ExitStatus) -> UpError {
+impl Watch {
+    fn start(
+        options: &Options,
+        port: u16,
+        cargo_lambda: &Path,
+        services: &[(&str, String); 5],
+    ) -> Result<Self, UpError> {
+        let group = Group::new()?;
+        let (output, printed) = io::pipe()?;
+        let mut watch = group.command(cargo_lambda)?;
+        process::without_cargo_run(&mut watch)
+            .args(["lambda", "watch", "--disable-cors", "--timeout", TIMEOUT])
+            .args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()])
+            .args(release(options))
+            .envs(function::variables(env::current_exe()?, options.concurrency))
+            .envs(services.iter().cloned())
+            .env("PUBLIC_URL", format!("http://localhost:{}", options.port))
+            .env("CARGO_LAMBDA_IGNORE_FILE", template::repository().join("local/ignore"))
+            .current_dir(template::repository())
+            .stdout(printed.try_clone()?)
+            .stderr(printed);
+        let process = watch.spawn().map_err(|error| UpError::Start("cargo-lambda", error))?;
+        tokio::task::spawn_blocking(|| log::follow(output));
+        Ok(Self { process, group })
+    }
+}
+
+/// Returns the error for the end of `cargo lambda watch`, after its last lines are printed.
+async fn watch_ended(status: ExitStatus) -> UpError {
     sleep(PAUSE).await;
     UpError::WatchEnded(status)
 }
 
-/// Waits until the shop says that it is well.
-async fn opened(url: &str) -> Result<(), UpError> {
+/// Waits for the first successful health check.
+async fn healthy(url: &str) -> Result<(), UpError> {
     let health = format!("{url}/v1/health");
-    let http = reqwest::Client::builder().no_proxy().timeout(FAREWELL).build();
+    let http = reqwest::Client::builder().no_proxy().timeout(SHUTDOWN_TIMEOUT).build();
     let http = http.map_err(|error| UpError::NoAnswer(health.clone(), error.to_string()))?;
     let mut last = String::new();
-    for _ in 0..TRIES {
+    for _ in 0..MAX_HEALTH_CHECKS {
         last = match http.get(&health).send().await {
             Ok(answer) if answer.status().is_success() => return Ok(()),
             Ok(answer) => answer.status().to_string(),
@@ -335,13 +337,13 @@ async fn opened(url: &str) -> Result<(), UpError> {
     Err(UpError::NoAnswer(health, last))
 }
 
-/// Renews the keys when their time has come, as Secrets Manager does by its schedule.
-async fn renew(secrets: Secrets) {
+/// Rotates due secrets, like the schedule of Secrets Manager.
+async fn rotate(secrets: Secrets) {
     loop {
-        sleep(RENEWAL_INTERVAL).await;
+        sleep(ROTATION_INTERVAL).await;
         for secret in secrets.due(telemetry::now()) {
             if let Err(error) = secrets.rotate(&secret).await {
-                say(&format!("{secret} can't be renewed, which is tried again later: {error}"));
+                say(&format!("cannot rotate {secret}, will retry: {error}"));
             }
         }
     }
@@ -377,9 +379,9 @@ fn welcome(
     let log_in = log_in.unwrap_or_default();
     format!(
         r#"
-The shop is open at {url}/v1. Save a file, and its functions are built anew; Ctrl-C closes the shop. To try:
+The shop runs at {url}/v1. Saving a file rebuilds its functions; Ctrl-C stops the shop. Try:
 
-  {url}/v1/docs    shows all that it can do, in a browser
+  {url}/v1/docs    the API reference, in a browser
 
   curl '{url}/v1/products?category=books&sort=price'
 
@@ -388,13 +390,13 @@ The shop is open at {url}/v1. Save a file, and its functions are built anew; Ctr
 
   {invoke} products-get --data-file local/events/products-get.json
 
-Users, with passwords that were made for this data folder alone:
+Users, with random passwords of this data folder:
 
 {users}
 
   {log_in}
 
-A purchase, and what comes of it:
+Buy something:
 
   TOKEN=$(cargo shop token customer{token})
   curl {url}/v1/orders -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: my-order" --json \
@@ -403,14 +405,14 @@ A purchase, and what comes of it:
   curl {url}/v1/orders/ORDER_ID/payments -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: my-payment" --json \
     '{{"payment_method": "pm_card_visa"}}'
 
-  cargo shop mail{folder} --follow      shows the mails that the shop sends
+  cargo shop mail{folder} --follow      the mails that the shop sends
   cargo shop events{folder} --follow    the events that it publishes
-  cargo shop ledger{folder}             what its payments came to at the pretend Stripe
+  cargo shop ledger{folder}             the payments and refunds at the Stripe emulator
 "#
     )
 }
 
-/// A future that is ready once somebody wants the shop to stop.
+/// Returns a future that completes on a signal to stop.
 fn stopped() -> io::Result<impl Future<Output = ()>> {
     let mut signals =
         [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];

@@ -4,21 +4,17 @@
 //! siblings that are declared above it, and items of its ancestors that stand above its own declaration there. A name that
 //! an ancestor re-exports or imports counts as what it stands for.
 
-use std::{collections::BTreeMap, slice};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice,
+};
 
 use syn::{Attribute, File, Item, Macro, Meta, Path, UseTree, visit::Visit};
 
 use super::{error::TidyError, repository::Repository};
 
-/// A use of what is declared too far below.
-pub(super) struct Circle {
-    /// The file whose declarations are out of order.
-    pub order: String,
-    pub sentence: String,
-}
-
-/// The circles in a crate, by the path of its lib.rs.
-pub(super) fn circles(repository: &Repository, root: &str) -> Result<Vec<Circle>, TidyError> {
+/// Finds the uses in a crate of what is declared further below, given the path of its lib.rs.
+pub(super) fn circles(repository: &Repository, root: &str) -> Result<Vec<String>, TidyError> {
     let mut modules = BTreeMap::new();
     read(repository, root.to_owned(), Vec::new(), &mut modules)?;
     let krate = Crate { modules };
@@ -96,9 +92,9 @@ fn read(
 }
 
 impl Crate {
-    fn circles_of(&self, path: &[String]) -> Vec<Circle> {
-        let Some(module) = self.modules.get(path) else { return Vec::new() };
-        let mut circles: BTreeMap<String, Circle> = BTreeMap::new();
+    fn circles_of(&self, path: &[String]) -> BTreeSet<String> {
+        let Some(module) = self.modules.get(path) else { return BTreeSet::new() };
+        let mut circles = BTreeSet::new();
         for used in &module.uses {
             let Some(target) = self.resolve(path, used, 0) else { continue };
             let common = path.iter().zip(target.module).take_while(|(one, other)| one == other).count();
@@ -115,10 +111,10 @@ impl Crate {
                 let place = [&["crate".to_owned()], &path[..common], &[name.to_owned()]].concat().join("::");
                 let sentence =
                     format!("{} uses {place}, which stands below {own} in {}", module.file, parent.file);
-                circles.insert(sentence.clone(), Circle { order: parent.file.clone(), sentence });
+                circles.insert(sentence);
             }
         }
-        circles.into_values().collect()
+        circles
     }
 
     /// Follows a path from a module to what it means in this crate; nothing where that is unknown or elsewhere.

@@ -873,7 +873,7 @@ pub fn order(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for circles in crates.map(|root| modules::circles(repository, root)) {
         match circles {
-            Ok(circles) => findings.extend(circles.into_iter().map(|circle| circle.sentence)),
+            Ok(circles) => findings.extend(circles),
             Err(error) => findings.push(error.to_string()),
         }
     }

@@ -1,20 +1,19 @@
 //! Requests as a client of the shop makes them, and the answers, each held against the contract.
 
-use std::{collections::BTreeMap, fmt, ops::Index, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::IpAddr, ops::Index, sync::Arc};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
+use http_body_util::{BodyExt, Full};
 use reqwest::{
-    Method,
+    Method, RequestBuilder,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::{
-    CONTRACT, Place, Shop,
-    contract::{Operation, Received},
-    deployed::{is_deployed, skip},
+    BACKSTAGE, CONTRACT, Place, Shop,
+    contract::Received,
+    deployed::{Deployed, skip},
     process::{CANARY, Log},
-    unique_user,
 };
 
 /// All scopes of a role, as tokens carry them.
@@ -33,9 +32,21 @@ pub struct Request {
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    through_rest: bool,
-    to_twin: bool,
-    address: String,
+    way: Way,
+    address: IpAddr,
+}
+
+/// The way of a request to its function.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// HTTP to the gateway.
+    Http,
+    /// The gateway, without a connection, which would have an address of its own.
+    Address,
+    /// The gateway of the twins.
+    Twin,
+    /// HTTP to `cargo lambda watch`.
+    Watch,
 }
 
 impl Request {
@@ -51,9 +62,8 @@ impl Request {
             query: query.map(|(name, value)| (percent_decoded(name), percent_decoded(value))).collect(),
             headers: Vec::new(),
             body: Vec::new(),
-            through_rest: false,
-            to_twin: false,
-            address: "203.0.113.7".to_owned(),
+            way: Way::Http,
+            address: [203, 0, 113, 7].into(),
         };
         request.header("User-Agent", CANARY).header("Cookie", "session=CANARY")
     }
@@ -134,22 +144,25 @@ impl Request {
         self
     }
 
-    /// Sent as the event that API Gateway REST makes of it, straight to the function.
-    pub fn through_rest(mut self) -> Self {
-        self.through_rest = true;
+    /// Sends it to `cargo lambda watch` itself, which makes events of HTTP APIs (payload 2.0).
+    pub fn through_watch(mut self) -> Self {
+        self.way = Way::Watch;
         self
     }
 
-    /// From this address. Only the event of API Gateway tells a function where a request comes from.
+    /// Sends it from this address.
     pub fn from(mut self, address: &str) -> Self {
-        self.address = address.to_owned();
-        self.through_rest()
+        self.address = address.parse().unwrap();
+        if self.way == Way::Http {
+            self.way = Way::Address;
+        }
+        self
     }
 
-    /// To the twin of the function.
+    /// Sends it to the twin of the function.
     pub fn through_twin(mut self) -> Self {
-        self.to_twin = true;
-        self.through_rest()
+        self.way = Way::Twin;
+        self
     }
 
     /// Sends it, and holds the answer against the contract.
@@ -163,39 +176,40 @@ impl Request {
 
     /// Sends it, although there may be no answer.
     pub async fn try_send(&self) -> reqwest::Result<Answer> {
-        let (operation, parameters) = CONTRACT.operation(self.method, &self.path);
-        // What is deployed makes its events itself.
-        let (status, headers, body) = if self.through_rest && !is_deployed() {
-            let event = self.rest_event(operation, &parameters.into_iter().collect());
-            unfold(&match self.to_twin {
-                true => self.shop.invoke_twin(&operation.function, &event).await,
-                false => self.shop.invoke(&operation.function, &event).await,
-            })
-        } else {
-            let pair = |(name, value): &(String, String)| {
-                format!("{}={}", percent_encoded(name), percent_encoded(value))
-            };
-            let query: Vec<String> = self.query.iter().map(pair).collect();
-            let url = format!("{}/v1{}?{}", self.shop.running.url(), self.path, query.join("&"));
-            let method = Method::from_bytes(self.method.as_bytes()).unwrap();
-            let request =
-                self.shop.http.request(method, url.trim_end_matches('?')).headers(self.header_map());
-            let request = match &self.shop.running.place {
-                Place::Here(_) => request,
-                Place::Deployed(_) if self.to_twin => skip("a twin"),
-                // Where the emulator takes it from that a request comes from elsewhere.
-                Place::Deployed(cloud) => {
-                    if self.headers.iter().any(|(name, _)| name == "x-forwarded-for") {
-                        skip("an address that a client claims, which the emulator believes");
-                    }
-                    let has_key = self.headers.iter().any(|(name, _)| name == "X-Api-Key");
-                    let request =
-                        if has_key { request } else { request.header("X-Api-Key", cloud.api_key()) };
-                    request.header("X-Forwarded-For", &self.address)
+        let operation = CONTRACT.operation(self.method, &self.path);
+        let pair = |(name, value): &(String, String)| {
+            format!("{}={}", percent_encoded(name), percent_encoded(value))
+        };
+        let query: Vec<String> = self.query.iter().map(pair).collect();
+        let path = format!("/v1{}?{}", self.path, query.join("&"));
+        let path = path.trim_end_matches('?');
+        let (status, headers, body) = match &self.shop.running.place {
+            Place::Here(here) if matches!(self.way, Way::Address | Way::Twin) => {
+                let gateway =
+                    if self.way == Way::Twin { here.twins().gateway.clone() } else { here.gateway.clone() };
+                let mut request = hyper::Request::builder().method(self.method).uri(path);
+                request.headers_mut().unwrap().extend(self.header_map());
+                let (parts, body) = request.body(Full::from(self.body.clone())).unwrap().into_parts();
+                let source = self.address;
+                let answer = BACKSTAGE.spawn(async move { gateway.answer(source, parts, body).await });
+                let answer = answer.await.unwrap();
+                let (parts, body) = answer.into_parts();
+                (parts.status.as_u16(), parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
+            }
+            place => {
+                let url = match (place, self.way) {
+                    (Place::Here(here), Way::Watch) => here.functions_url(),
+                    _ => self.shop.running.url(),
+                };
+                let method = Method::from_bytes(self.method.as_bytes()).unwrap();
+                let mut request =
+                    self.shop.http.request(method, format!("{url}{path}")).headers(self.header_map());
+                if let Place::Deployed(cloud) = place {
+                    request = self.to_cloud(cloud, request);
                 }
-            };
-            let answer = request.body(self.body.clone()).send().await?;
-            (answer.status().as_u16(), answer.headers().clone(), answer.bytes().await?.to_vec())
+                let answer = request.body(self.body.clone()).send().await?;
+                (answer.status().as_u16(), answer.headers().clone(), answer.bytes().await?.to_vec())
+            }
         };
 
         let described = self.to_string();
@@ -226,58 +240,24 @@ impl Request {
         })
     }
 
+    /// Adds the API key, and the address where the emulator believes it.
+    fn to_cloud(&self, cloud: &Deployed, request: RequestBuilder) -> RequestBuilder {
+        if self.way == Way::Twin {
+            skip("a twin");
+        }
+        if self.headers.iter().any(|(name, _)| name == "x-forwarded-for") {
+            skip("an address that a client claims, which the emulator believes");
+        }
+        let has_key = self.headers.iter().any(|(name, _)| name == "X-Api-Key");
+        let request = if has_key { request } else { request.header("X-Api-Key", cloud.api_key()) };
+        request.header("X-Forwarded-For", self.address.to_string())
+    }
+
     fn header_map(&self) -> HeaderMap {
         let pair = |(name, value): &(String, String)| {
             (HeaderName::try_from(name.as_str()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
         };
         self.headers.iter().map(pair).collect()
-    }
-
-    /// <https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>
-    fn rest_event(&self, operation: &Operation, parameters: &BTreeMap<String, String>) -> Value {
-        let nothing_as_null = |object: Value| if object == json!({}) { Value::Null } else { object };
-        let one: BTreeMap<_, _> = self.query.iter().cloned().collect();
-        let many = |pairs: &[(String, String)]| {
-            let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            pairs.iter().for_each(|(name, value)| all.entry(name.clone()).or_default().push(value.clone()));
-            nothing_as_null(json!(all))
-        };
-        let text = String::from_utf8(self.body.clone());
-        let (body, is_base64) = match (&text, self.body.is_empty()) {
-            (_, true) => (Value::Null, false),
-            (Ok(text), _) => (json!(text), false),
-            (Err(_), _) => (json!(BASE64_STANDARD.encode(&self.body)), true),
-        };
-        json!({
-            "resource": operation.path,
-            "path": self.path,
-            "httpMethod": self.method,
-            "headers": self.headers.iter().cloned().collect::<BTreeMap<_, _>>(),
-            "multiValueHeaders": many(&self.headers),
-            "queryStringParameters": nothing_as_null(json!(one)),
-            "multiValueQueryStringParameters": many(&self.query),
-            "pathParameters": nothing_as_null(json!(parameters)),
-            "stageVariables": null,
-            "requestContext": {
-                "accountId": "123456789012",
-                "apiId": "a1b2c3d4e5",
-                "domainName": "api.shop.test",
-                "domainPrefix": "api",
-                "extendedRequestId": "ExtendedRequestId=",
-                "httpMethod": self.method,
-                "identity": {"sourceIp": self.address, "userAgent": "CANARY-agent"},
-                "path": format!("/v1{}", self.path),
-                "protocol": "HTTP/1.1",
-                "requestId": format!("gateway-{}", unique_user()),
-                "requestTime": "23/Nov/2025:09:00:00 +0000",
-                "requestTimeEpoch": 1_763_888_400_000_u64,
-                "resourceId": "abc123",
-                "resourcePath": operation.path,
-                "stage": "v1",
-            },
-            "body": body,
-            "isBase64Encoded": is_base64,
-        })
     }
 }
 
@@ -320,29 +300,6 @@ fn percent_decoded(text: &str) -> String {
         bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
     String::from_utf8(bytes).unwrap()
-}
-
-/// Takes apart what a function answers to API Gateway.
-fn unfold(answer: &Value) -> (u16, HeaderMap, Vec<u8>) {
-    let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("the function failed: {answer}"));
-    let mut headers = HeaderMap::new();
-    let none = Map::new();
-    for (name, value) in answer["headers"].as_object().unwrap_or(&none) {
-        headers.insert(HeaderName::try_from(name).unwrap(), value.as_str().unwrap().parse().unwrap());
-    }
-    for (name, values) in answer["multiValueHeaders"].as_object().unwrap_or(&none) {
-        let name = HeaderName::try_from(name).unwrap();
-        headers.remove(&name);
-        for value in values.as_array().unwrap() {
-            headers.append(&name, value.as_str().unwrap().parse().unwrap());
-        }
-    }
-    let body = answer["body"].as_str().unwrap_or_default();
-    let body = match answer["isBase64Encoded"] == true {
-        true => BASE64_STANDARD.decode(body).unwrap(),
-        false => body.as_bytes().to_vec(),
-    };
-    (u16::try_from(status).unwrap(), headers, body)
 }
 
 /// An answer that keeps the contract.

@@ -42,8 +42,6 @@ pub struct Contract {
 #[derive(Clone, Debug)]
 pub struct Operation {
     pub id: String,
-    /// The function that does it: of the same name, unless it does more than one.
-    pub function: String,
     pub method: String,
     /// Its path, with the parameters' names in braces.
     pub path: String,
@@ -80,7 +78,6 @@ impl Contract {
                     let public = security.is_empty() || security.contains(&json!({}));
                     let id = declared["operationId"].as_str().unwrap().to_owned();
                     Operation {
-                        function: function_of(&id),
                         id,
                         method: method.to_uppercase(),
                         path: path.clone(),
@@ -100,12 +97,12 @@ impl Contract {
         &self.operations
     }
 
-    /// The operation that a request is for, with the parameters in its path.
-    pub fn operation(&self, method: &str, path: &str) -> (&Operation, HashMap<String, String>) {
+    /// Returns the operation of a request.
+    pub fn operation(&self, method: &str, path: &str) -> &Operation {
         let found = self.operations.iter().filter(|operation| operation.method == method);
+        // Fewest parameters first: `/users/me` is not a `/users/{user_id}`.
         let found = found.filter_map(|operation| Some((operation, parameters(&operation.path, path)?)));
-        // `/users/me` is none of `/users/{user_id}`.
-        let found = found.min_by_key(|(_, parameters)| parameters.len());
+        let found = found.min_by_key(|(_, parameters)| *parameters).map(|(operation, _)| operation);
         found.unwrap_or_else(|| panic!("the contract has no operation {method} {path}"))
     }
 
@@ -193,17 +190,6 @@ impl Contract {
     }
 }
 
-/// The function of an operation: `oauth-authorize` does `oauth-authorize-submit`, too.
-fn function_of(operation: &str) -> String {
-    let functions = super::process::functions();
-    let fits = |function: &&String| {
-        let rest = operation.strip_prefix(function.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    };
-    let longest = functions.iter().filter(fits).max_by_key(|function| function.len());
-    longest.unwrap_or_else(|| panic!("no function does {operation}")).clone()
-}
-
 /// A body as its schema describes it.
 fn parsed(media_type: &str, body: &[u8]) -> Result<Value, String> {
     match media_type {
@@ -251,19 +237,11 @@ pub fn media_type(headers: &HeaderMap) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// The parameters in a path, if it fits the template.
-fn parameters(template: &str, path: &str) -> Option<HashMap<String, String>> {
+/// Counts the parameters in a path that matches the template.
+fn parameters(template: &str, path: &str) -> Option<usize> {
     let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
-    let parameter =
-        |part: &str| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')).map(str::to_owned);
-    let fits = template.len() == path.len()
-        && template
-            .iter()
-            .zip(&path)
-            .all(|(template, part)| parameter(template).is_some() || template == part);
-    let pairs = template
-        .iter()
-        .zip(&path)
-        .filter_map(|(template, part)| Some((parameter(template)?, (*part).into())));
-    fits.then(|| pairs.collect())
+    let is_parameter = |part: &&&str| part.starts_with('{');
+    let matches = |(template, part): (&&str, &&str)| is_parameter(&template) || template == part;
+    let fits = template.len() == path.len() && template.iter().zip(&path).all(matches);
+    fits.then(|| template.iter().filter(is_parameter).count())
 }

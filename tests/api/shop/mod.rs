@@ -18,7 +18,7 @@ pub mod token;
 use std::{
     collections::BTreeMap,
     env, fs,
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     sync::{
         Arc, LazyLock, Mutex,
@@ -34,7 +34,7 @@ use emulators::{
     ses::Mailbox,
     stripe::{Settings, Stripe},
 };
-use runtime::{cargo_lambda, process::Group, streams::Delivery};
+use runtime::{cargo_lambda, gateway::Gateway, process::Group, streams::Delivery};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use template::Template;
@@ -132,8 +132,11 @@ enum Place {
 /// What a shop has that runs here, and none that is deployed.
 struct Workshop {
     options: Options,
-    /// Where `cargo lambda watch` answers: a port of this machine.
+    /// Port of the gateway.
     port: u16,
+    gateway: Arc<Gateway>,
+    /// Port of `cargo lambda watch`.
+    functions_port: u16,
     database: Dynamo,
     secrets: Secrets,
     proxy: Proxy,
@@ -142,7 +145,7 @@ struct Workshop {
     instances: Mutex<Vec<(String, Child)>>,
     _cargo_lambda: Child,
     twins: OnceCell<Twins>,
-    streams: JoinSet<()>,
+    background: JoinSet<()>,
     folder: TempDir,
 }
 
@@ -168,7 +171,7 @@ impl Shop {
 
     fn of(running: Arc<Running>) -> Self {
         // A client of its own, because a test's connections end with its runtime.
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(29));
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(35));
         let http = http.redirect(reqwest::redirect::Policy::none());
         let http = match &running.place {
             Place::Here(_) => http,
@@ -197,15 +200,20 @@ impl Shop {
         Request::new(self, "DELETE", path)
     }
 
+    /// The URL of its API, without the version.
+    pub fn url(&self) -> String {
+        self.running.url()
+    }
+
     /// Where its functions are invoked.
     pub fn functions_url(&self) -> String {
-        self.running.url()
+        self.running.here("an address of functions").functions_url()
     }
 
     /// Invokes a function with any event, past HTTP, and gives what it answers.
     pub async fn invoke(&self, function: &str, event: &Value) -> Value {
         match &self.running.place {
-            Place::Here(here) => self.invoke_at(&here.url(), function, event).await,
+            Place::Here(here) => self.invoke_at(&here.functions_url(), function, event).await,
             Place::Deployed(cloud) => cloud.invoke(function, event),
         }
     }
@@ -408,7 +416,7 @@ impl Shop {
 
     /// Invokes the twin of a function.
     pub async fn invoke_twin(&self, function: &str, event: &Value) -> Value {
-        let twins = self.running.here("a twin").twins.get().expect("a twin is open");
+        let twins = self.running.here("a twin").twins();
         self.invoke_at(&twins.url(), function, event).await
     }
 
@@ -456,8 +464,11 @@ impl Running {
         };
         let template = Template::read(&template::repository()).unwrap();
         database.create_tables(&template).unwrap();
-        let port = free_port();
-        let functions = format!("http://127.0.0.1:{port}");
+        let functions_port = free_port();
+        let functions = format!("http://127.0.0.1:{functions_port}");
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let gateway = gateway(&template, port, &functions);
         let secrets = Secrets::in_memory(template.secrets().unwrap(), &functions).await.unwrap();
         if !options.without_keys {
             database.put(KEYS, signer.item()).unwrap();
@@ -471,7 +482,7 @@ impl Running {
         let bus = EventBridge::in_memory().await.unwrap();
         let stripe = Stripe::in_memory(account()).await.unwrap();
         if options.webhooks {
-            stripe.send_webhooks_to(Some(&format!("{functions}/v1/payments/webhooks/stripe")));
+            stripe.send_webhooks_to(Some(&format!("http://127.0.0.1:{port}/v1/payments/webhooks/stripe")));
         }
         let upstreams = [
             (Service::Dynamo, database.url.clone()),
@@ -483,10 +494,12 @@ impl Running {
         let proxy = Proxy::start(upstreams).await.unwrap();
         built.await.unwrap();
 
-        let cargo_lambda = watch(port, &group, &log).await;
+        let cargo_lambda = watch(functions_port, &group, &log).await;
         let mut here = Workshop {
             options,
             port,
+            gateway: Arc::clone(&gateway),
+            functions_port,
             database,
             secrets,
             proxy,
@@ -495,11 +508,12 @@ impl Running {
             instances: Mutex::default(),
             _cargo_lambda: cargo_lambda,
             twins: OnceCell::const_new(),
-            streams: JoinSet::new(),
+            background: JoinSet::new(),
             folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap(),
         };
         // Before the functions: without a runtime API they end at once.
-        listens(port).await;
+        listens(functions_port).await;
+        here.background.spawn(async move { match gateway.serve(listener).await {} });
         if !here.options.closed {
             for function in process::functions() {
                 here.open(&function, here.usual_instances(&function));
@@ -551,15 +565,24 @@ impl Workshop {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    fn functions_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.functions_port)
+    }
+
+    fn twins(&self) -> &Twins {
+        self.twins.get().expect("a twin is open")
+    }
+
     fn deliver_streams(&mut self, template: &Template) {
         for source in template.sources().unwrap() {
             if self.usual_instances(&source.function) == 0 {
                 continue;
             }
             let database = &self.database.database;
-            let delivery = Delivery::open(source, database, &self.url(), self.folder.path()).unwrap();
+            let delivery =
+                Delivery::open(source, database, &self.functions_url(), self.folder.path()).unwrap();
             let log = Arc::clone(&self.log);
-            self.streams.spawn(delivery.run(move |text| log.say("streams", text)));
+            self.background.spawn(delivery.run(move |text| log.say("streams", text)));
         }
     }
 
@@ -571,7 +594,7 @@ impl Workshop {
     }
 
     fn open(&self, function: &str, instances: usize) {
-        self.open_at(&self.url(), function, function, instances);
+        self.open_at(&self.functions_url(), function, function, instances);
     }
 
     /// Starts instances behind that `cargo lambda watch`, which make their calls by that name.
@@ -627,13 +650,20 @@ fn account() -> Settings {
 /// A second `cargo lambda watch`, of the twins.
 struct Twins {
     port: u16,
+    gateway: Arc<Gateway>,
     _cargo_lambda: Child,
+}
+
+fn gateway(template: &Template, port: u16, functions: &str) -> Arc<Gateway> {
+    Arc::new(Gateway::new(template.apis("*").unwrap(), port, functions).unwrap())
 }
 
 impl Twins {
     async fn start(group: &Group, log: &Arc<Log>) -> Self {
         let port = free_port();
-        let twins = Self { port, _cargo_lambda: watch(port, group, log).await };
+        let template = Template::read(&template::repository()).unwrap();
+        let gateway = gateway(&template, 9000, &format!("http://127.0.0.1:{port}"));
+        let twins = Self { port, gateway, _cargo_lambda: watch(port, group, log).await };
         listens(port).await;
         twins
     }

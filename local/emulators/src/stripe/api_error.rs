@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-/// An error as Stripe answers it.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct ApiError {
     pub status: u16,
-    /// What stands below `error`.
+    /// The value of `error`.
     pub error: Value,
-    /// The intent that it is about, whose state belongs into the answer.
+    /// The intent to include.
     pub intent: Option<String>,
-    /// Whether the same idempotency key gives this answer again: it does where the execution had begun.
+    /// True if the idempotency key repeats this error, as after any execution has begun.
     pub is_kept: bool,
 }
 
@@ -20,68 +20,68 @@ impl ApiError {
         Self { status, error, intent: None, is_kept: true }
     }
 
-    /// Something that does not fit what there is.
+    /// Conflicts with the state.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(400, "invalid_request_error", message)
     }
 
-    /// A parameter that is wrong whatever there is; nothing was begun.
+    /// An invalid parameter. Nothing was executed.
     pub fn parameter(code: &str, name: &str, message: impl Into<String>) -> Self {
         Self::invalid(message).code(code).about(name).not_kept()
     }
 
-    /// A parameter that must be there.
+    /// A missing parameter.
     pub fn missing_parameter(name: &str) -> Self {
         Self::parameter("parameter_missing", name, format!("Missing required param: {name}."))
     }
 
-    /// There is no such thing.
+    /// An unknown object.
     pub fn missing(what: &str, id: &str, param: &str) -> Self {
         let message = format!("No such {what}: '{id}'");
         Self::new(404, "invalid_request_error", message).code("resource_missing").about(param)
     }
 
-    /// A payment method that Stripe does not know: a 400, since it is no part of the path.
+    /// An unknown payment method: 400, since it is not part of the path.
     pub fn unknown_payment_method(id: &str) -> Self {
         Self { status: 400, ..Self::missing("PaymentMethod", id, "payment_method") }
     }
 
-    /// The intent is in a state that forbids it.
+    /// A transition that the intent's status forbids.
     pub fn unexpected_state(intent: &str, message: String) -> Self {
         let refusal = Self::invalid(message).code("payment_intent_unexpected_state");
         refusal.with(intent)
     }
 
-    /// The card was declined.
+    /// A declined card.
     pub fn declined(decline_code: &str, message: &str, intent: &str) -> Self {
         let declined = Self::new(402, "card_error", message).code("card_declined");
         declined.member("decline_code", decline_code).with(intent)
     }
 
-    /// The customer did not prove to be the card's owner.
+    /// A failed 3-D Secure.
     pub fn not_authenticated() -> Self {
         let message = "The provided PaymentMethod has failed authentication.";
         Self::new(402, "card_error", message).code("payment_intent_authentication_failure")
     }
 
-    /// Too many requests. It never got as far as the idempotency key.
+    /// Rate limited, before the idempotency key is read.
     pub fn rate_limited() -> Self {
         let message = "Request rate limit exceeded. Try again with an exponential backoff.";
         Self::new(429, "invalid_request_error", message).code("rate_limit").not_kept()
     }
 
-    /// Stripe is in trouble, and its idempotency key with it: the request can be repeated.
+    /// A failure of Stripe. The request may be retried with the same key.
     pub fn broken() -> Self {
         let message = "Sorry! There was an error while talking to one of our backends.";
         Self::new(500, "api_error", message).not_kept()
     }
 
-    /// No key, or a wrong one.
+    /// A missing or wrong API key.
     pub fn unauthorized(message: &str) -> Self {
         Self::new(401, "invalid_request_error", message).not_kept()
     }
 
-    /// The key was used for another request.
+    /// The key belongs to another request.
     pub fn key_reused(key: &str) -> Self {
         let message = format!(
             "Keys for idempotent requests can only be used with the same parameters and the same endpoint they were \
@@ -90,14 +90,14 @@ impl ApiError {
         Self::new(400, "idempotency_error", message).not_kept()
     }
 
-    /// The first request with the key is not answered yet.
+    /// The first request with the key is in progress.
     pub fn key_in_use(key: &str) -> Self {
         let message =
             format!("There is currently another in-progress request using the Idempotent Key '{key}'.");
         Self::new(409, "idempotency_error", message).code("idempotency_key_in_use").not_kept()
     }
 
-    /// There is no such method of such a path.
+    /// An unknown method or path.
     pub fn unknown_url(method: &str, path: &str) -> Self {
         let message =
             format!("Unrecognized request URL ({method}: {path}); cargo shop knows the part that it needs.");
@@ -109,17 +109,17 @@ impl ApiError {
         self.member("code", code)
     }
 
-    /// Names the parameter that is wrong.
+    /// Names the invalid parameter.
     pub fn about(self, param: &str) -> Self {
         self.member("param", param)
     }
 
-    /// Has the intent in the answer.
+    /// Includes the intent in the response.
     pub fn with(self, intent: &str) -> Self {
         Self { intent: Some(intent.to_owned()), ..self }
     }
 
-    /// What is said.
+    /// Returns the message.
     pub fn message(&self) -> &str {
         self.error["message"].as_str().unwrap_or_default()
     }

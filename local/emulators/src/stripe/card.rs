@@ -1,37 +1,36 @@
-//! The payment methods: Stripe's own for tests, <https://docs.stripe.com/testing>, and further ones for what Stripe can't
-//! be asked to do.
+//! Test payment methods: Stripe's own (<https://docs.stripe.com/testing>), and more for faults that Stripe cannot be asked
+//! for.
 
-/// What becomes of a charge.
+/// Outcome of a charge.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Card {
-    /// It succeeds.
     Good,
-    /// It is declined: with this decline code.
+    /// Declined with this code.
     Declined(&'static str),
-    /// Its owner must prove to be the owner first.
+    /// Requires 3-D Secure.
     AuthenticationRequired,
-    /// It succeeds; a refund succeeds, and fails later.
+    /// Succeeds; a refund succeeds first and fails later.
     RefundFails,
-    /// It succeeds; a refund is pending, and succeeds later.
+    /// Succeeds; a refund is pending and succeeds later.
     RefundPends,
-    /// It succeeds, and is disputed later.
+    /// Succeeds, and is disputed later.
     Disputed,
-    /// Stripe answers before it knows, and does not come to know by itself.
+    /// Stays `processing` until a test settles it.
     Processing,
-    /// Nothing is charged, and nothing answered.
+    /// Charges nothing and never responds.
     NeverAnswers,
-    /// It succeeds, but the connection is cut.
+    /// Succeeds and closes the connection.
     AnswerLost,
-    /// It succeeds; the answer takes long.
+    /// Succeeds slowly.
     Slow,
-    /// Stripe fails. Nothing is charged.
+    /// Charges nothing: 500.
     Error,
-    /// The first confirmation of an intent meets the rate limit; the next goes through.
+    /// Meets the rate limit once per intent.
     RateLimited,
 }
 
 impl Card {
-    /// The card behind the id of a payment method.
+    /// Returns the card of a payment method.
     pub fn of(payment_method: &str) -> Option<Self> {
         Some(match payment_method {
             "pm_card_visa" => Self::Good,

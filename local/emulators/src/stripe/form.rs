@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::api_error::ApiError;
 
-/// The largest amount: eight digits.
+/// Maximum amount: eight digits.
 const MAX_AMOUNT: i64 = 99_999_999;
 
-/// The parameters of a request that nobody has taken yet.
+/// Parameters of a request that are not taken yet.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Form(BTreeMap<String, String>);
 
@@ -16,22 +16,22 @@ impl Form {
         Self(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
-    /// The parameters in one text, by which two requests are compared.
+    /// Returns all parameters as one text, to compare requests.
     pub fn canonical(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
     }
 
-    /// Takes a parameter. An empty one stands for none.
+    /// Takes a parameter. An empty one counts as missing.
     pub fn text(&mut self, name: &str) -> Option<String> {
         self.0.remove(name).filter(|value| !value.is_empty())
     }
 
-    /// Takes a parameter that must be there.
+    /// Takes a required parameter.
     pub fn required(&mut self, name: &str) -> Result<String, ApiError> {
         self.text(name).ok_or_else(|| ApiError::missing_parameter(name))
     }
 
-    /// Takes an amount of money.
+    /// Takes an amount.
     pub fn amount(&mut self, name: &str) -> Result<Option<i64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let invalid = || {
@@ -46,7 +46,7 @@ impl Form {
         Ok(Some(amount))
     }
 
-    /// Takes all `name[key]`.
+    /// Takes all parameters `name[key]`.
     pub fn map(&mut self, name: &str) -> BTreeMap<String, String> {
         let key = |parameter: &str| {
             let key = parameter.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
@@ -58,7 +58,7 @@ impl Form {
         map
     }
 
-    /// Refuses what was not taken.
+    /// Refuses parameters that were not taken.
     pub fn end(self) -> Result<(), ApiError> {
         match self.0.into_keys().next() {
             None => Ok(()),

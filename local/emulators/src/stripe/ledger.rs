@@ -1,96 +1,92 @@
-//! Where the money went: what Stripe did, as an auditor would ask for it.
+//! The ledger: all movements of money at Stripe, for audits.
 
 use std::{collections::BTreeMap, fmt::Write};
 
 use serde::{Deserialize, Serialize};
 use shared::domain::time::Timestamp;
 
-/// Every movement of money and every hold on it, in order.
+/// All entries, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ledger(pub Vec<Entry>);
 
-/// One of them.
+/// A movement of money.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When it happened.
     pub at: Timestamp,
-    /// What happened.
     pub kind: Kind,
-    /// How much, in minor units of the currency.
+    /// Amount in minor units.
     pub amount: i64,
-    /// The currency, in lower case.
+    /// Lower case.
     pub currency: String,
-    /// The order, from the intent's metadata.
+    /// Order id in the intent's metadata.
     pub order_id: String,
-    /// The intent.
     pub intent: String,
-    /// The charge, or the refund.
+    /// Id of the charge or refund.
     pub id: String,
 }
 
-/// What happened to the money.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It is held for the shop.
+    /// The amount is authorized.
     Authorized,
-    /// It was taken at once.
+    /// The card is charged at once.
     Charged,
-    /// It was taken from what was held.
+    /// An authorized amount is captured.
     Captured,
-    /// It is held no longer.
+    /// An authorization ends.
     Voided,
-    /// It goes back to the customer.
+    /// A refund begins.
     Refunded,
-    /// It could not be given back, and is the shop's again.
+    /// A refund has failed, and the shop keeps the money.
     RefundFailed,
-    /// The customer's bank has taken it back.
+    /// A dispute takes the money.
     Disputed,
-    /// The shop got it again.
+    /// A won dispute returns the money.
     DisputeWon,
 }
 
-/// What the entries of one order come to, in minor units.
+/// Sums of an order, in minor units.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sums {
-    /// The currency, in lower case.
+    /// Lower case.
     pub currency: String,
-    /// How often money was taken.
+    /// Number of charges and captures.
     pub charges: usize,
-    /// All that was ever held, taken from it or not.
+    /// Authorized, captured or not.
     pub authorized: i64,
-    /// Held no longer, and not taken.
+    /// Authorized and released.
     pub voided: i64,
-    /// Taken from what was held.
+    /// Captured.
     pub captured: i64,
-    /// Taken, at once or from what was held.
+    /// Charged or captured.
     pub charged: i64,
-    /// Given back, without what could not be.
+    /// Refunded, without failed refunds.
     pub refunded: i64,
-    /// Taken back by banks and not won again.
+    /// Lost in disputes.
     pub disputed: i64,
 }
 
 impl Sums {
-    /// What is held still.
+    /// Returns the amount still authorized.
     pub fn held(&self) -> i64 {
         self.authorized - self.voided - self.captured
     }
 
-    /// What the shop has of it.
+    /// Returns the amount that the shop has received and kept.
     pub fn kept(&self) -> i64 {
         self.charged - self.refunded - self.disputed
     }
 }
 
 impl Ledger {
-    /// The entries of one order.
+    /// Returns the entries of an order.
     pub fn of(&self, order_id: &str) -> Self {
         Self(self.0.iter().filter(|entry| entry.order_id == order_id).cloned().collect())
     }
 
-    /// The sums of each order, by its id.
+    /// Returns the sums of each order, by its id.
     pub fn sums(&self) -> BTreeMap<String, Sums> {
         let mut orders: BTreeMap<String, Sums> = BTreeMap::new();
         for Entry { kind, amount, currency, order_id, .. } in &self.0 {
@@ -113,7 +109,7 @@ impl Ledger {
         orders
     }
 
-    /// A table for a person: the entries in order, then each order's sums.
+    /// Formats entries and sums as a table.
     pub fn readable(&self) -> String {
         let mut table = String::new();
         let mut line = |cells: std::fmt::Arguments<'_>| writeln!(table, "{cells}").unwrap_or_default();

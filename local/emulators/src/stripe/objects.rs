@@ -1,4 +1,4 @@
-//! What Stripe keeps, and how it shows it: <https://docs.stripe.com/api/payment_intents/object> and its neighbours.
+//! Stripe's objects and their JSON: <https://docs.stripe.com/api/payment_intents/object>.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use shared::domain::time::Timestamp;
 
 use super::form::Form;
 
-/// A payment, from the wish to the money.
+/// A PaymentIntent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Intent {
     pub id: String,
@@ -24,11 +24,10 @@ pub(super) struct Intent {
     pub cancellation_reason: Option<String>,
     pub last_payment_error: Option<Value>,
     pub latest_charge: Option<String>,
-    /// Whether it has met the rate limit that a payment method asks for.
+    /// True after the rate limit that the payment method `pm_rate_limited` causes once.
     pub was_rate_limited: bool,
 }
 
-/// When the money is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum CaptureMethod {
@@ -49,7 +48,7 @@ pub(super) enum Status {
     Succeeded,
 }
 
-/// Money that a card holds or has paid.
+/// A charge or an authorization.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Charge {
     pub id: String,
@@ -59,12 +58,11 @@ pub(super) struct Charge {
     pub refunded: i64,
     pub currency: String,
     pub created: Timestamp,
-    /// When its owner disputes it, if that is still to come.
+    /// Time of a dispute to come.
     pub disputed_at: Option<Timestamp>,
     pub dispute: Option<Dispute>,
 }
 
-/// A customer's complaint to the bank.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Dispute {
     pub id: String,
@@ -80,7 +78,6 @@ pub(super) enum DisputeStatus {
     Lost,
 }
 
-/// Money on its way back.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Refund {
     pub id: String,
@@ -92,7 +89,7 @@ pub(super) struct Refund {
     pub metadata: BTreeMap<String, String>,
     pub created: Timestamp,
     pub status: RefundStatus,
-    /// When it becomes what, if that is still to come.
+    /// Time and status of a change to come.
     pub settles: Option<(Timestamp, RefundStatus)>,
 }
 
@@ -105,12 +102,12 @@ pub(super) enum RefundStatus {
 }
 
 impl Intent {
-    /// The order that it is for.
+    /// Returns the order id of the metadata.
     pub fn order_id(&self) -> &str {
         self.metadata.get("order_id").map_or("", String::as_str)
     }
 
-    /// As Stripe shows it; `url` is Stripe's own address, and `charge` the one that succeeded.
+    /// Returns Stripe's JSON. `url` is the URL of the emulator, `charge` the successful charge.
     pub fn json(&self, url: &str, charge: Option<&Charge>) -> Value {
         let Self { id, status, .. } = self;
         let capturable = if *status == Status::RequiresCapture { self.amount } else { 0 };
@@ -146,7 +143,7 @@ impl Intent {
         intent
     }
 
-    /// Where the customer's browser goes after the page of the bank.
+    /// Returns the `return_url` of the confirmation.
     pub fn way_back(&self) -> Option<String> {
         let way = self.return_url.as_ref()?;
         let outcome = if self.last_payment_error.is_some() { "failed" } else { "succeeded" };
@@ -156,7 +153,7 @@ impl Intent {
 }
 
 impl Status {
-    /// Stripe's name of it.
+    /// Returns Stripe's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::RequiresPaymentMethod => "requires_payment_method",
@@ -171,7 +168,7 @@ impl Status {
 }
 
 impl CaptureMethod {
-    /// Takes it from a form.
+    /// Takes the capture method from a form.
     pub fn take(form: &mut Form) -> Option<Self> {
         match form.text("capture_method").as_deref() {
             None | Some("automatic") => Some(Self::Automatic),
@@ -182,12 +179,12 @@ impl CaptureMethod {
 }
 
 impl Charge {
-    /// Whether a bank has the money for the time being, or for good.
+    /// Returns whether the refund holds money, for the time being or for good.
     pub fn is_disputed(&self) -> bool {
         self.dispute.as_ref().is_some_and(|dispute| dispute.status != DisputeStatus::Won)
     }
 
-    /// As Stripe shows it.
+    /// Returns Stripe's JSON.
     pub fn json(&self, intent: &Intent) -> Value {
         json!({
             "id": self.id,
@@ -208,7 +205,7 @@ impl Charge {
         })
     }
 
-    /// Its dispute as Stripe shows it.
+    /// Returns Stripe's JSON of the dispute.
     pub fn dispute_json(&self) -> Value {
         self.dispute.as_ref().map_or(Value::Null, |dispute| {
             json!({
@@ -229,7 +226,7 @@ impl Charge {
 }
 
 impl Refund {
-    /// As Stripe shows it.
+    /// Returns Stripe's JSON.
     pub fn json(&self) -> Value {
         let mut refund = json!({
             "id": self.id,

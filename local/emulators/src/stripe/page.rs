@@ -1,4 +1,4 @@
-//! The page of the card's bank, on which its owner proves to be that (3-D Secure).
+//! The page of 3-D Secure.
 
 use hyper::{
     Response, StatusCode,
@@ -8,7 +8,7 @@ use hyper::{
 use super::objects::{Intent, Status};
 use crate::server::Answer;
 
-/// The page of an intent: two buttons, while it waits for one.
+/// Returns the page of an intent, with two buttons while it waits.
 pub(super) fn page(intent: &Intent) -> Answer {
     let Intent { id, amount, currency, .. } = intent;
     let currency = currency.to_uppercase();
@@ -30,7 +30,7 @@ pub(super) fn page(intent: &Intent) -> Answer {
     answer
 }
 
-/// Sends the browser back to the shop; or shows the page again, where nobody said where that is.
+/// Redirects to the intent's `return_url`, or shows the page again if it has none.
 pub(super) fn way_back(intent: &Intent) -> Answer {
     let Some(way) = intent.way_back().and_then(|way| HeaderValue::try_from(way).ok()) else {
         return page(intent);

@@ -1,4 +1,4 @@
-//! What Stripe knows and does. One change at a time: whoever calls holds the lock.
+//! The state of Stripe, and all operations on it. The caller holds the lock.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,36 +18,35 @@ use super::{
     webhook::{Webhook, later, new_id},
 };
 
-/// The longest idempotency key.
+/// Maximum length of an idempotency key.
 const MAX_KEY: usize = 255;
 
-/// All of it.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct State {
     pub intents: BTreeMap<String, Intent>,
     pub charges: BTreeMap<String, Charge>,
-    /// The oldest first.
+    /// Oldest first.
     pub refunds: Vec<Refund>,
     pub ledger: Ledger,
-    /// The oldest first.
+    /// Oldest first.
     pub webhooks: Vec<Webhook>,
-    /// What was answered, by the idempotency key.
+    /// Responses by idempotency key.
     pub answers: BTreeMap<String, StoredResponse>,
-    /// The orders whose webhooks are not sent.
+    /// Orders whose webhooks are held back.
     #[serde(skip)]
     pub held: BTreeSet<String>,
-    /// The idempotency keys of requests that are not answered yet.
+    /// Idempotency keys of requests in progress.
     #[serde(skip)]
     pub in_work: BTreeSet<String>,
-    /// How long it takes until what Stripe learns later happens, and until it tells.
+    /// Delay of webhooks, late declines and disputes.
     #[serde(skip)]
     pub delay: Duration,
-    /// Stripe's own address.
+    /// URL of the emulator.
     #[serde(skip)]
     pub url: String,
 }
 
-/// An answer that a repeated request gets again.
+/// A response that is repeated for the same idempotency key.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct StoredResponse {
     /// Method, path and parameters.
@@ -56,16 +55,15 @@ pub(super) struct StoredResponse {
     pub body: String,
 }
 
-/// What becomes of an answer that is ready.
+/// Fate of a response.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sending {
-    /// It is sent.
     Now,
-    /// It is sent after some time.
+    /// Sent after a delay.
     Late,
-    /// The connection is cut instead.
+    /// The connection is closed instead.
     Lost,
-    /// Nothing was done, and nothing is ever said.
+    /// Nothing was done, and no response comes.
     Never,
 }
 
@@ -312,8 +310,7 @@ impl State {
         ))
     }
 
-    /// The customer has proved to be the card's owner, or has failed to; or what was processing, or never answered, is
-    /// decided.
+    /// Completes 3-D Secure, or a payment that is `processing` or was never answered.
     pub fn settle(&mut self, id: &str, succeeds: bool) -> Result<(), ApiError> {
         let intent = self.intent(id)?;
         if !matches!(
@@ -332,7 +329,7 @@ impl State {
         Ok(())
     }
 
-    /// The card's bank does not hold the money any longer.
+    /// Expires an authorization.
     pub fn lapse(&mut self, id: &str) -> Result<(), ApiError> {
         let status = self.intent(id)?.status;
         if status != Status::RequiresCapture {
@@ -344,7 +341,7 @@ impl State {
         Ok(())
     }
 
-    /// The bank decides a dispute.
+    /// Closes a dispute.
     pub fn close_dispute(&mut self, id: &str, is_won: bool) -> Result<(), ApiError> {
         self.intent(id)?;
         let charge = self.charge_of_mut(id);
@@ -362,7 +359,7 @@ impl State {
         Ok(())
     }
 
-    /// Lets happen what was to happen later, and says whether anything did.
+    /// Applies late declines, refunds and disputes. Returns whether anything changed.
     pub fn settle_due(&mut self, now: Timestamp) -> bool {
         let is_due = |moment: &Option<Timestamp>| moment.is_some_and(|moment| moment <= now);
         let disputed = self.charges.values().filter(|charge| is_due(&charge.disputed_at));
@@ -380,14 +377,14 @@ impl State {
         !disputed.is_empty() || !settled.is_empty()
     }
 
-    /// The webhooks whose time has come.
+    /// Starts an attempt for each due webhook.
     pub fn due_webhooks(&mut self, now: Timestamp) -> Vec<Webhook> {
         let Self { webhooks, held, .. } = self;
         let free = webhooks.iter_mut().filter(|webhook| !held.contains(&webhook.order_id));
         free.filter_map(|webhook| webhook.take(now)).collect()
     }
 
-    /// What was answered to this request with this key.
+    /// Returns the response to the first request with this key.
     pub fn answered(&self, key: &str, request: &str) -> Result<Option<&StoredResponse>, ApiError> {
         if key.is_empty() || key.len() > MAX_KEY {
             let message = format!("The Idempotency-Key must have 1 to {MAX_KEY} characters.");
@@ -401,7 +398,7 @@ impl State {
         if is_same { Ok(before) } else { Err(ApiError::key_reused(key)) }
     }
 
-    /// An intent as Stripe shows it.
+    /// Returns an intent in Stripe's JSON.
     pub fn shown_intent(&self, id: &str) -> Option<Value> {
         Some(self.intents.get(id)?.json(&self.url, self.charge_of(id)))
     }
@@ -418,7 +415,7 @@ impl State {
         self.intents.get_mut(id).ok_or_else(|| ApiError::missing("payment_intent", id, "intent"))
     }
 
-    /// The charge of an intent that has succeeded: there is one at most.
+    /// Returns the charge of a succeeded intent.
     fn charge_of(&self, intent: &str) -> Option<&Charge> {
         self.charges.get(intent)
     }
@@ -427,7 +424,7 @@ impl State {
         self.charges.get_mut(intent)
     }
 
-    /// Takes the money, or has it held.
+    /// Charges the card, or authorizes the amount.
     fn charge(&mut self, id: &str) {
         let Some(intent) = self.intents.get_mut(id) else { return };
         let (now, charge_id) = (telemetry::now(), new_id("ch"));
@@ -458,7 +455,7 @@ impl State {
         self.tell(event, id);
     }
 
-    /// The money was not to be had: another payment method may try.
+    /// Declines the card. The intent accepts another payment method.
     fn fail(&mut self, id: &str, error: Value) {
         if let Some(intent) = self.intents.get_mut(id) {
             intent.status = Status::RequiresPaymentMethod;
@@ -469,7 +466,7 @@ impl State {
         self.tell("payment_intent.payment_failed", id);
     }
 
-    /// The intent waits for somebody else.
+    /// Waits for 3-D Secure or for the bank.
     fn wait(&mut self, id: &str, status: Status) {
         if let Some(intent) = self.intents.get_mut(id) {
             intent.status = status;
@@ -477,7 +474,7 @@ impl State {
         self.tell(&format!("payment_intent.{}", status.name()), id);
     }
 
-    /// The intent is over without money. What was held is held no longer.
+    /// Cancels the intent and releases its authorization.
     fn end(&mut self, id: &str, reason: Option<String>) {
         let Some(intent) = self.intents.get_mut(id) else { return };
         let held = (intent.status == Status::RequiresCapture).then_some(intent.amount);
@@ -494,7 +491,7 @@ impl State {
         let Some(charge) = self.charge_of_mut(id) else { return };
         let (created, status) = (telemetry::now(), DisputeStatus::NeedsResponse);
         charge.disputed_at = None;
-        // What the card only holds for the shop can't be disputed.
+        // An authorization cannot be disputed.
         if charge.captured == 0 {
             return;
         }
@@ -521,7 +518,7 @@ impl State {
         self.tell_of("charge.refund.updated", &intent, shown);
     }
 
-    /// Writes it into the ledger; `refund` is its id where it is about one.
+    /// Adds a ledger entry. `refund` is the id of the refund that it is about.
     fn book(&mut self, kind: Kind, amount: i64, intent: &str, refund: Option<&str>) {
         let (Some(of), Some(charge)) = (self.intents.get(intent), self.charges.get(intent)) else { return };
         let (currency, order_id, id) =
@@ -530,7 +527,7 @@ impl State {
         self.ledger.0.push(Entry { at, kind, amount, currency, order_id, intent, id });
     }
 
-    /// Makes an event about an intent.
+    /// Adds a webhook about an intent.
     fn tell(&mut self, event: &str, intent: &str) {
         let object = self.shown_intent(intent).unwrap_or_default();
         self.tell_of(event, intent, object);

@@ -1,5 +1,5 @@
-//! Stands between an instance of a function and the runtime API, and outlives the instance: so a request that comes
-//! while the instance is being replaced waits for the next one, and one that the instance took with it is answered.
+//! Stands between an instance and the runtime API, and outlives the instance: a request that arrives meanwhile waits for the
+//! next instance, and the request in progress fails if the instance dies.
 
 use std::{
     convert::Infallible,
@@ -18,10 +18,10 @@ use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// The header that names a request.
+/// Header of the request id.
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 
-/// Lambda's name for the end of an instance that was at work.
+/// Lambda's error type for an instance that died during a request.
 pub const EXIT_ERROR: &str = "Runtime.ExitError";
 
 type Answer = reqwest::Result<(StatusCode, HeaderMap, Bytes)>;
@@ -29,12 +29,12 @@ type Answer = reqwest::Result<(StatusCode, HeaderMap, Bytes)>;
 pub(super) struct Relay {
     /// The runtime API for the instance.
     pub url: String,
-    /// The runtime API of the function.
+    /// The runtime API of watch.
     api: String,
     http: reqwest::Client,
-    /// The call that waits for the next request, whether or not an instance waits for it.
+    /// The pending poll for the next request, also while no instance waits.
     next: tokio::sync::Mutex<Option<JoinHandle<Answer>>>,
-    /// The id of the request that the instance is at work on.
+    /// Id of the request in progress.
     in_work: Mutex<Option<String>>,
 }
 
@@ -55,7 +55,7 @@ impl Relay {
                 let relay = Arc::clone(&accepting);
                 tokio::spawn(async move {
                     let service = service_fn(|request| relay.pass_on(request));
-                    // What breaks a connection is the end of the instance.
+                    // A broken connection is the end of the instance.
                     http1::Builder::new()
                         .serve_connection(TokioIo::new(instance), service)
                         .await
@@ -72,7 +72,7 @@ impl Relay {
         let answer = if parts.uri.path().ends_with("/invocation/next") {
             self.next_request(url).await
         } else {
-            // A body that breaks off is the end of the instance.
+            // So is a broken body.
             let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             answer(self.http.request(parts.method, url).headers(parts.headers).body(body)).await
         };
@@ -86,7 +86,7 @@ impl Relay {
         Ok(response)
     }
 
-    /// Waits for the next request. Where an instance died while it waited, its successor waits on.
+    /// Waits for the next request. The successor of an instance that died while polling takes over its poll.
     async fn next_request(&self, url: String) -> Answer {
         let mut next = self.next.lock().await;
         let (status, headers, body) = loop {
@@ -94,7 +94,7 @@ impl Relay {
             let answered = call.await;
             *next = None;
             match answered.unwrap_or_else(|_| Ok((StatusCode::NO_CONTENT, HeaderMap::new(), Bytes::new())))? {
-                // Watch gives up what has waited for long, which a request should be, but not who waits for one.
+                // Watch times polls out.
                 (StatusCode::REQUEST_TIMEOUT, ..) => {}
                 answer => break answer,
             }
@@ -104,8 +104,7 @@ impl Relay {
         Ok((status, headers, body))
     }
 
-    /// Reports, as Lambda does, that the request that the instance was at work on when it died has failed. If it was
-    /// answered before, nobody hears this.
+    /// Reports that the request in progress has failed, as Lambda does. Has no effect if it was answered before.
     pub async fn answer_for_the_dead(&self) {
         let Some(request) = self.in_work().take() else {
             return;
