@@ -561,7 +561,7 @@ fn modules_use_only_what_stands_above_them() {
         ["x/src/b/one.rs uses crate::b::Two, which stands below one in x/src/b/mod.rs"]
     );
     assert_eq!(found(files("x/src/b/one.rs", "fn f() { crate::Below }")).len(), 1);
-    assert!(found(files("x/src/a.rs", "fn fn"))[0].starts_with("x/src/a.rs is no valid Rust"));
+    assert!(found(files("x/src/a.rs", "fn fn"))[0].starts_with("x/src/a.rs is not valid Rust"));
 }
 
 #[test]
@@ -716,7 +716,7 @@ fn what_holds_of_the_repository_holds_with_a_new_operation() {
         assert!(again.contains("there already"), "{again}");
         let twin = new::Operation { name: "twins-get", ..operation };
         let twin = new::run(copy.path(), &twin).unwrap_err().to_string();
-        assert!(twin.contains("answers this method and path already"), "{twin}");
+        assert!(twin.contains("has this method and path"), "{twin}");
     }
 }
 
@@ -731,7 +731,7 @@ fn a_new_operation_has_a_name_and_a_path() {
         assert!(refused(name, "/categories").contains("no name for a function"), "{name}");
     }
     for path in ["categories", "/a\"b", "/a b", ""] {
-        assert!(refused("categories-get", path).contains("is no path"), "{path}");
+        assert!(refused("categories-get", path).contains("is not a valid path"), "{path}");
     }
 }
 
@@ -744,6 +744,6 @@ fn a_broken_contract_or_manifest_is_named() {
 
         let error = Repository::new(files).err().unwrap().to_string();
 
-        assert!(error.starts_with(&format!("{path} is no valid {kind}")), "{error}");
+        assert!(error.starts_with(&format!("{path} is not valid {kind}")), "{error}");
     }
 }

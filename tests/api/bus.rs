@@ -225,7 +225,7 @@ async fn by_hand() -> (Shop, Answer, Vec<Value>) {
     (shop, order, history)
 }
 
-/// How often each event has arrived, by its id, with its sequence.
+/// Counts the arrivals of each event, by its id, with its sequence.
 fn arrivals(shop: &Shop, order: &Answer) -> BTreeMap<String, (i64, usize)> {
     let mut arrivals = BTreeMap::new();
     for event in shop.bus().events_of(order.id()) {

@@ -1,5 +1,5 @@
-//! What each operation costs, held exactly: its calls of DynamoDB, one after the other, and their capacity. A number
-//! that rises here needs its reason in the commit.
+//! Exact costs of each operation: its calls of DynamoDB in order, and their capacity units. An increase needs its reason in
+//! the commit.
 
 use futures_util::future::join_all;
 use serde_json::json;

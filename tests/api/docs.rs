@@ -110,7 +110,7 @@ async fn the_page_is_small_and_names_no_other_host() {
     assert!(!page.contains("://") && !page.contains("=\"//"), "the page names another host");
 }
 
-/// What stands in the one element of that name.
+/// Returns the content of the only element with a name.
 fn inside<'a>(page: &'a str, element: &str) -> &'a str {
     let parts: Vec<&str> = page.split(&format!("<{element}>")).collect();
     let [_, rest] = parts[..] else { panic!("there are {} of <{element}>", parts.len() - 1) };

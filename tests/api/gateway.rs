@@ -1,4 +1,4 @@
-//! What API Gateway and the rest of a cloud do by themselves, at a shop that is deployed: `tests/cloud/run` runs these.
+//! Behaviour of API Gateway and other AWS services, in the emulated cloud of `tests/cloud/run`.
 
 use std::time::{Duration, Instant};
 

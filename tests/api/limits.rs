@@ -195,7 +195,7 @@ async fn addresses_of_ipv6_count_by_their_network() {
     guess(&shop, &at(&stranger, &format!("::ffff:{six}"))).await.expect(401);
 }
 
-/// How many of a hundred guesses are looked at that all come at the same moment.
+/// Counts the password checks among a hundred simultaneous attempts.
 async fn evaluated(shop: &Shop, guesses: impl Iterator<Item = Person>) -> usize {
     let guesses: Vec<_> = guesses.collect();
     assert_eq!(guesses.len(), 100);

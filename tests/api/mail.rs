@@ -37,7 +37,7 @@ fn event_of(kind: &str, before: Option<&Value>, after: &Value) -> Value {
     }]})
 }
 
-/// What waits for a mail to somebody to be answered.
+/// Requests that are answered after a mail to the person.
 fn waiting(shop: &Shop, person: &Person, kind: &str) -> Vec<Value> {
     let of_them = |item: &Value| {
         item["pk"]["S"] == format!("LOGIN#{}", person.email)

@@ -21,7 +21,7 @@ use crate::{
 
 const CANCEL: &str = "POST /v1/payment_intents/{id}/cancel";
 
-/// What CloudWatch makes of a line: values by namespace, name and dimensions. Fails where it would make nothing of it.
+/// Reads a log line as CloudWatch does: values by namespace, name and dimensions. Fails if it has no metrics.
 fn metrics(line: &Value) -> BTreeMap<(String, String, Vec<String>), f64> {
     let schema: Value = serde_json::from_str(include_str!("emf.schema.json")).unwrap();
     let errors: Vec<String> = jsonschema::draft202012::new(&schema)

@@ -37,7 +37,7 @@ pub static STOREFRONT_CLIENT: std::sync::LazyLock<App> = std::sync::LazyLock::ne
     scope: "profile:read orders:own",
 });
 
-/// What only the app knows, and what it shows of it at first.
+/// The PKCE verifier, and its challenge.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -55,7 +55,7 @@ impl App {
         ])
     }
 
-    /// Where it sends people, with one parameter changed, or without it.
+    /// The authorization URL, with one parameter changed or removed.
     pub fn path(&self, change: Option<(&'static str, Option<&str>)>) -> String {
         let mut parameters = self.parameters();
         if let Some((name, value)) = change {
@@ -92,7 +92,7 @@ pub async fn page(shop: &Shop, app: &App) -> Page {
     Page::of(&path, &shop.get(&path).send().await.expect(200))
 }
 
-/// Where an answer sends the browser: to the address before the query, with these parameters.
+/// Returns the target of a redirect: the address before the query, and the parameters.
 #[track_caller]
 fn sent_to(answer: &Answer) -> (String, BTreeMap<String, String>) {
     assert_eq!(answer.status, 303, "{answer:?}");
@@ -144,7 +144,7 @@ fn assert_error(answer: &Answer, status: u16, error: &str) {
 
 // ------------------------------------------------------------------------------------------- a stock client library
 
-/// How the library's requests get to this shop, whose address it knows as any client of it would.
+/// Sends the library's requests to this shop under its public address.
 fn browser(shop: &Shop) -> impl AsyncFn(HttpRequest) -> Result<HttpResponse, std::io::Error> {
     let shop = shop.clone();
     async move |request: HttpRequest| {
@@ -168,7 +168,7 @@ fn browser(shop: &Shop) -> impl AsyncFn(HttpRequest) -> Result<HttpResponse, std
     }
 }
 
-/// What the shop says of itself.
+/// The authorization server's metadata.
 async fn metadata(shop: &Shop) -> Value {
     shop.get("/.well-known/oauth-authorization-server").send().await.expect(200).json.clone()
 }
@@ -224,7 +224,7 @@ async fn a_stock_client_completes_the_code_grant_refreshes_and_revokes() {
     }
 }
 
-/// What the library has read of a refusal.
+/// Returns the error that the library has read.
 fn error_of<E: std::error::Error>(
     refused: RequestTokenError<E, BasicErrorResponse>,
 ) -> BasicErrorResponseType {

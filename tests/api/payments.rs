@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What a piece costs.
+/// Price of a unit.
 const PRICE: i64 = 1850;
 
 fn eur(amount: i64) -> Value {

@@ -1,4 +1,4 @@
-//! What a million of each operation costs: the units are counted here, and docs/scaling.md has to say the same.
+//! Prices of a million calls of each operation: counts the units and compares them with docs/scaling.md.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +39,7 @@ fn units(calls: &[Call]) -> Units {
     })
 }
 
-/// What each operation was seen to take, by its name.
+/// Consumed units by operation.
 struct Counted<'s> {
     shop: &'s Shop,
     units: BTreeMap<&'static str, Units>,
@@ -171,7 +171,7 @@ impl Counted<'_> {
             .await;
     }
 
-    /// What is done because something has changed.
+    /// Invokes the functions on streams.
     async fn consequences(&mut self) {
         let shop = self.shop;
         let product = shop.create_stocked("price", 10).await;

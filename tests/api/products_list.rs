@@ -36,7 +36,7 @@ pub fn ids(items: &[Value]) -> Vec<String> {
     items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Where the `Link` header says that the next page is, below the version.
+/// Returns the path of the next page in the `Link` header, below the version.
 pub fn next(page: &Answer) -> &str {
     let link = page.header("link");
     let target = link.strip_prefix('<').and_then(|link| link.strip_suffix(r#">; rel="next""#)).unwrap();

@@ -31,7 +31,7 @@ fn options() -> Options {
     Options { only: Some(functions.to_vec()), ..Options::default() }
 }
 
-/// What is bought and given back.
+/// An order with a payment and a refund.
 async fn purchases(shop: &Shop) {
     let mug = shop.create_stocked("provider", 50).await;
     let goods = [(mug.id(), 2)];
@@ -112,7 +112,7 @@ async fn purchases_at_localstripe_are_understood() {
     purchases(&Shop::start(Options { payments, ..options() }).await).await;
 }
 
-/// What both must say of a thing: the rest, one of them leaves out or names anew.
+/// Fields that must be equal at both. The emulators differ in the others.
 const COMPARED: [&str; 6] = ["object", "status", "amount", "currency", "capture_method", "metadata"];
 
 /// A shop's account at one of them.

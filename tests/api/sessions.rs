@@ -229,7 +229,7 @@ async fn i19_sixty_four_racers_on_one_refresh_token_get_one_successor() {
     assert_ne!(next["refresh_token"], answers[0]["refresh_token"]);
 }
 
-/// What the holder of a family does next.
+/// Next actions of the holder of a session.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// Uses the token that is good.

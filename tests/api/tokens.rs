@@ -19,7 +19,7 @@ use crate::shop::{
     unique_user,
 };
 
-/// What is wrong with it, and the token.
+/// A defect, and a token with it.
 type Forged = (String, String);
 
 /// A token that the shop would take, to make worse ones of.

@@ -8,7 +8,7 @@ use crate::shop::{
     unique_address, unique_user,
 };
 
-/// What a mail says, all of it.
+/// Returns all texts of a mail.
 fn all_of(mail: &emulators::ses::Mail) -> String {
     [mail.subject.as_str(), mail.text.as_deref().unwrap(), mail.html.as_deref().unwrap()].join("\n")
 }

@@ -1,4 +1,4 @@
-//! What Stripe tells the shop, be it late, twice, in the wrong order, or not Stripe at all.
+//! Webhooks: late, repeated, out of order, or forged.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};

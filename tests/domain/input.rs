@@ -13,7 +13,7 @@ use shared::domain::{
 
 use crate::any_json;
 
-/// One line of text that is not blank: a few characters of any kind, or as many as are allowed.
+/// Text of one non-blank line: some characters of any kind, or the maximum length.
 fn line(max: usize) -> impl Strategy<Value = String> {
     let printable = |c: char| if c.is_control() { 'x' } else { c };
     let short = prop::collection::vec(prop::char::any().prop_map(printable), 1..=9);
@@ -22,12 +22,12 @@ fn line(max: usize) -> impl Strategy<Value = String> {
     prop_oneof![8 => short, 1 => Just("é".repeat(max))]
 }
 
-/// A number within these bounds, often one of them.
+/// A number within bounds, often a bound itself.
 fn within(min: i64, max: i64) -> impl Strategy<Value = i64> {
     prop_oneof![1 => Just(min), 1 => Just(max), 4 => min..=max]
 }
 
-/// A new product that keeps every rule, with all of its fields.
+/// A valid product with all fields.
 fn valid_product() -> impl Strategy<Value = Value> {
     let prose = prop_oneof![8 => line(200), 1 => Just(String::new()), 1 => Just("é\n".repeat(5_000))];
     let currency = sample::select(vec!["EUR", "USD", "JPY", "KWD"]);
@@ -62,8 +62,7 @@ fn valid_product() -> impl Strategy<Value = Value> {
     )
 }
 
-/// One thing wrong with a field of a valid product: the field, its new value or `None` to remove it, and the pointer and
-/// code that the reader must report.
+/// A defect of one field: its new value or `None` to remove it, and the pointer and code to report.
 type Damage = (&'static str, Option<Value>, &'static str, &'static str);
 
 fn damages() -> Vec<Damage> {
@@ -156,7 +155,7 @@ fn damages() -> Vec<Damage> {
     damages
 }
 
-/// Several damages, of one field each.
+/// Several defects of different fields.
 fn some_damages() -> impl Strategy<Value = Vec<Damage>> {
     let fields = |mut damages: Vec<Damage>| {
         damages.sort_by_key(|(field, ..)| *field);
@@ -166,7 +165,7 @@ fn some_damages() -> impl Strategy<Value = Vec<Damage>> {
     prop::collection::vec(sample::select(damages()), 1..8).prop_map(fields)
 }
 
-/// The document with the damages done, and the pointers and codes that must be reported, sorted.
+/// Returns the document with defects, and the sorted pointers and codes to report.
 fn damaged(mut document: Value, damages: &[Damage]) -> (Value, Vec<(String, &'static str)>) {
     let fields = document.as_object_mut().unwrap();
     for (field, value, ..) in damages {
@@ -183,7 +182,7 @@ fn damaged(mut document: Value, damages: &[Damage]) -> (Value, Vec<(String, &'st
     (document, expected)
 }
 
-/// The pointers and codes that a reader reports, sorted; none where it accepts the document.
+/// Returns the sorted pointers and codes that a reader reports.
 fn reported<T>(document: Value, read: impl FnOnce(&mut Object) -> Option<T>) -> Vec<(String, &'static str)> {
     let errors = validation::read(document, read).err().into_iter().flatten();
     let mut reported: Vec<_> = errors.map(|error| (error.pointer, error.violation.code())).collect();
@@ -191,7 +190,7 @@ fn reported<T>(document: Value, read: impl FnOnce(&mut Object) -> Option<T>) -> 
     reported
 }
 
-/// The part of a new product that a patch can change.
+/// Returns the part of a product that a patch can change.
 fn editable(mut document: Value) -> Value {
     document.as_object_mut().unwrap().retain(|name, _| !["sku", "initial_stock"].contains(&name.as_str()));
     document

@@ -1,4 +1,4 @@
-//! The shop's rules, held against whatever proptest can think of.
+//! Property tests of the domain rules.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -17,7 +17,7 @@ mod simulation;
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// Any JSON, of any depth that matters.
+/// Any JSON of limited depth.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use shared::domain::{money::Money, validation};
 
-/// Currencies with every number of decimals that there is.
+/// Currencies with all numbers of decimals.
 const CURRENCIES: [(&str, usize); 12] = [
     ("JPY", 0),
     ("KRW", 0),
@@ -26,7 +26,7 @@ fn any_currency() -> impl Strategy<Value = (&'static str, usize)> {
     prop::sample::select(&CURRENCIES[..])
 }
 
-/// An amount of any size, which no client could send.
+/// Any amount, also beyond what clients can send.
 fn any_money() -> impl Strategy<Value = Money> {
     let currency = any_currency().prop_map(|(code, _)| price(1, code).unwrap().currency());
     (any::<i64>(), currency).prop_map(|(amount, currency)| Money::new(amount, currency))

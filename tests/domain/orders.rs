@@ -1,4 +1,4 @@
-//! What an order may become, and its arithmetic.
+//! State transitions and arithmetic of orders.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use shared::domain::{
 };
 use strum::VariantArray;
 
-/// Where each status may go: the table, once more and by hand.
+/// Allowed transitions, written by hand as a second source.
 pub(crate) fn order_may_become(status: OrderStatus) -> &'static [OrderStatus] {
     match status {
         OrderStatus::Open => &[OrderStatus::Completed, OrderStatus::Cancelled, OrderStatus::Expired],
@@ -276,12 +276,12 @@ proptest! {
     }
 }
 
-/// Prices of every size, those that no client can set too: the arithmetic must hold anyway.
+/// Prices of any size, also beyond what clients can set.
 fn any_price() -> impl Strategy<Value = i64> {
     prop_oneof![1..=10_000_i64, 1..=Money::MAX_PRICE, 1..=i64::MAX, Just(i64::MAX)]
 }
 
-/// Pieces of products that the order has, or has not.
+/// Quantities of products that the order may not have.
 fn any_picks() -> impl Strategy<Value = Vec<ItemQuantity>> {
     let pick = (0_u128..4, 1_i64..4).prop_map(|(n, quantity)| ItemQuantity { product_id: id(n), quantity });
     prop::collection::vec(pick, 1..4)
@@ -300,7 +300,7 @@ fn address() -> Value {
     json!({"name": "Ada Lind", "line1": "Lindenstraße 7", "city": "Berlin", "postal_code": "10969", "country": "DE"})
 }
 
-/// A product with the id of that number.
+/// Returns the product id of a number.
 fn product(n: u128, price: i64, currency: &str) -> Product {
     let new = json!({
         "sku": format!("SKU-{n}"),
@@ -319,7 +319,7 @@ fn place(items: Vec<Value>, catalogue: &[Product]) -> Result<(Order, StockChange
     new.place(OrderId::new(id(1), id(2)), catalogue, &context())
 }
 
-/// An order of so many pieces of each of the first products, paid.
+/// Returns a paid order of quantities of the first products.
 fn paid(quantities: &[i64]) -> Order {
     let catalogue: Vec<_> = (0..).take(quantities.len()).map(|n| product(n, 100, "EUR")).collect();
     let items = catalogue.iter().zip(quantities);
@@ -341,7 +341,7 @@ fn fulfilment(picks: &[ItemQuantity]) -> NewFulfilment {
     validation::read(body, NewFulfilment::read).unwrap()
 }
 
-/// The provider accepts the refund that was begun.
+/// Completes the refund that was started.
 fn accept(order: &mut Order) -> StockChanges {
     let refund = order.refunds.last().unwrap();
     let (refund_id, provider_id) = (Some(refund.id), format!("re_{}", refund.id));

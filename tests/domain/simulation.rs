@@ -1,9 +1,8 @@
-//! Thousands of shops, each with a few customers whose histories follow from a seed: they order, pay, cancel, the staff
-//! ships and gives money back, banks decline, think, refuse and take back, and whatever goes between the shop and its
-//! provider comes in any order, twice, late or never. After every step the books of both sides must agree.
+//! Simulates thousands of shops with random customers, staff, banks and schedules. Messages between shop and provider are
+//! reordered, repeated, delayed or lost. After each step, both sides must agree.
 //!
-//! A shop that fails prints its seed. `SEED=… cargo test --test domain simulation -- --nocapture` tells its history;
-//! `SHOPS=1000000` takes longer to look for one.
+//! A failing shop prints its seed. `SEED=… cargo test --test domain simulation -- --nocapture` shows its history;
+//! `SHOPS=1000000` searches longer.
 
 mod provider;
 
@@ -33,11 +32,11 @@ use provider::{Card, News, Provider};
 
 use crate::orders::{fulfilment_may_become, order_may_become, payment_may_become, status_may_become};
 
-/// Shops in a usual run.
+/// Shops per run.
 const SHOPS: u64 = 1_000;
-/// What happens in one, before it comes to rest.
+/// Steps of a shop before it settles.
 const STEPS: usize = 80;
-/// Orders in one.
+/// Orders of a shop.
 const ORDERS: usize = 2;
 const PRODUCTS: usize = 3;
 const SECOND: i64 = 1000;
@@ -60,7 +59,7 @@ fn simulation_i01_i02_i07_i08_i09_i10_i11() {
     assert!(shops < SHOPS || unseen.is_empty(), "in {shops} shops from seed {first} on, never {unseen:?}");
 }
 
-/// Says how to see the failure again.
+/// Prints how to reproduce a failure.
 struct Replay(u64);
 
 impl Drop for Replay {
@@ -71,7 +70,7 @@ impl Drop for Replay {
     }
 }
 
-/// All that a timeline may tell.
+/// All types of timeline events.
 const KINDS: [TimelineEventType; 20] = [
     TimelineEventType::Created,
     TimelineEventType::PaymentStarted,
@@ -95,23 +94,23 @@ const KINDS: [TimelineEventType; 20] = [
     TimelineEventType::Erased,
 ];
 
-/// What is on its way, within the shop or between it and its provider.
+/// A message within the shop, or between shop and provider.
 #[derive(Clone, Debug)]
 enum Message {
-    /// A payment to be begun, of an order as it was read: in that version.
+    /// A payment to start, of an order that was read in this version.
     Begin { order: usize, version: usize, intent: String, capture: Capture, card: Card },
-    /// To the provider: to charge.
+    /// To the provider: charge.
     Confirm { order: usize, intent: String, card: Card },
-    /// To the provider: whatever is to be done next.
+    /// To the provider: the order's next step.
     Ask(usize, Box<ProviderStep>),
-    /// From the provider: that a refund will not be.
+    /// From the provider: a refund has failed.
     Refused(usize, Id<Refund>),
-    /// From the provider: how something stood once.
+    /// From the provider: an earlier state.
     News(News),
 }
 
 impl Message {
-    /// Whether the provider tells it until it is heard, since nobody would ask.
+    /// Returns whether the provider repeats it until it is delivered, because the shop would not ask.
     fn is_repeated(&self) -> bool {
         let failed = |news: &RefundUpdate| news.status == RefundStatus::Failed;
         matches!(self, Self::News(News::Dispute(..)))
@@ -119,13 +118,13 @@ impl Message {
     }
 }
 
-/// An order as it is stored.
+/// A stored order.
 struct Stored {
     order: Order,
     version: usize,
 }
 
-/// The stock of one product, changed by nothing but orders.
+/// Stock of a product, changed by orders only.
 struct Stock {
     opening: i64,
     on_hand: i64,
@@ -192,14 +191,14 @@ impl Shop {
         }
     }
 
-    /// Lets one of so many seconds pass, the first of them the most often.
+    /// Lets some seconds pass, mostly few.
     fn pass<const N: usize>(&mut self, seconds: [i64; N]) {
         let most = self.rng.usize(..N) + 1;
         self.now += seconds[self.rng.usize(..(most).max(1))] * SECOND;
         self.tell(|| "later".to_owned());
     }
 
-    /// A customer, or the staff, wants something of an order.
+    /// Performs a random request of the customer or staff.
     fn operate(&mut self) {
         let place = self.rng.usize(..(self.orders.len()).max(1));
         let what = self.rng.usize(..100);
@@ -237,7 +236,7 @@ impl Shop {
         }
     }
 
-    /// The first half of a payment: the order is read, and the provider makes an intent.
+    /// Starts a payment: reads the order and creates an intent.
     fn pay(&mut self, place: usize) {
         let Stored { order, version } = &self.orders[place];
         if order.check_payable(Timestamp::from_millis(self.now)).is_err() {
@@ -291,7 +290,7 @@ impl Shop {
         self.change(place, "fulfil", |order, context| order.fulfil(id, new, context));
     }
 
-    /// As the schedule does: what may still be paid is called off first.
+    /// Expires an order, like the schedule: cancels open payments first.
     fn expire(&mut self, place: usize) {
         let deadline = self.orders[place].order.expires_at;
         let is_over = deadline.is_some_and(|deadline| deadline.as_millis() <= self.now);
@@ -312,7 +311,7 @@ impl Shop {
         }
     }
 
-    /// As the schedules do, each minute.
+    /// Runs both schedules.
     fn look_after_due_ones(&mut self) {
         for place in 0..self.orders.len() {
             let order = &self.orders[place].order;
@@ -381,7 +380,7 @@ impl Shop {
         }
     }
 
-    /// What the provider says when it is asked for that.
+    /// Returns the provider's answer to a step.
     fn ask(&mut self, order: usize, step: ProviderStep) {
         let answers = match step {
             ProviderStep::Refund(refund, payment) => {
@@ -414,7 +413,7 @@ impl Shop {
         self.messages.extend(answers);
     }
 
-    /// Changes an order as the store does, all or nothing, and holds the change against the tables.
+    /// Changes an order atomically, like the store, and checks the transition.
     fn change(
         &mut self,
         place: usize,
@@ -452,7 +451,7 @@ impl Shop {
         true
     }
 
-    /// I9: nobody can be charged any more for an order that gives its stock back.
+    /// I9: no payment can succeed for an order that has released its stock.
     fn check_closing(&self, place: usize) {
         for payment in &self.orders[place].order.payments {
             let intent = &self.provider.intents[self.provider.place(&payment.provider_id)];
@@ -470,7 +469,7 @@ impl Shop {
         }
     }
 
-    /// What must be true at any time.
+    /// Checks what must always hold.
     fn check(&self) {
         for (product, stock) in self.catalogue.iter().zip(&self.stocks) {
             let Stock { opening, on_hand, reserved, available } = *stock;
@@ -507,7 +506,7 @@ impl Shop {
         }
     }
 
-    /// The network recovers, everybody goes home, and time passes until nothing is left to be done.
+    /// Settles the shop: the network recovers, nobody sends requests, and time passes.
     fn come_to_rest(&mut self) {
         for _ in 0..200 {
             self.messages.extend(self.provider.news.drain(..).map(Message::News));
@@ -534,7 +533,7 @@ impl Shop {
         panic!("it never comes to rest: {orders:#?}");
     }
 
-    /// What must be true once nothing is on its way.
+    /// Checks what must hold in a settled shop.
     fn check_rest(&self) {
         for (place, Stored { order, .. }) in self.orders.iter().enumerate() {
             for (intent, paying) in self.provider.intents.iter().enumerate().filter(|(_, i)| i.order == place)
@@ -554,7 +553,7 @@ impl Shop {
         }
     }
 
-    /// I8: the shop keeps money only of an order that is paid, or says that it could not give it back.
+    /// I8: the shop keeps money only for a paid order, or reports that it cannot refund.
     fn check_paid(&self, order: &Order) {
         use PaymentStatus::{Paid, PartiallyRefunded, Refunded, Unpaid, Voided};
         let captured: i64 = order.payments.iter().map(|payment| payment.captured.amount()).sum();
@@ -585,7 +584,7 @@ impl Shop {
         }
     }
 
-    /// Whether the shop can still do something with it.
+    /// Returns whether the shop can still change the order.
     fn can_go_on(&self, order: &Order) -> bool {
         let (context, id) = (self.context(Initiator::Schedule), Timestamp::from_millis(self.now));
         let refund = NewRefund { amount: None, reason: None, restock: Vec::new(), release: Vec::new() };
@@ -595,7 +594,7 @@ impl Shop {
             || order.clone().fulfil(Id::new(id, 0), fulfilment, &context).is_ok()
     }
 
-    /// Some pieces of some lines, most often as many as there are.
+    /// Returns quantities of some lines, mostly all of them.
     fn picks(&mut self, place: usize, most: impl Fn(&Line) -> i64) -> Vec<ItemQuantity> {
         let mut picks = Vec::new();
         for line in &self.orders[place].order.lines {
@@ -608,7 +607,7 @@ impl Shop {
         picks
     }
 
-    /// All of it, or a part.
+    /// Returns the whole amount or a part.
     fn some_of(&mut self, amount: i64) -> Option<i64> {
         let most = usize::try_from(amount).unwrap_or_default();
         let most = if self.rng.usize(..100) < 50 { most } else { most.min(5) };
@@ -635,7 +634,7 @@ impl Shop {
     }
 }
 
-/// I10: each change is one move on each axis, and none where the tables have none. What was told stays.
+/// I10: each change is one allowed transition per axis. Earlier events stay.
 fn check_move(before: &Order, after: &Order, what: &str) {
     let moved =
         |axis: &str, is_allowed: bool| assert!(is_allowed, "I10: {axis}, by {what}: {before:#?} {after:#?}");

@@ -1,4 +1,4 @@
-//! The programs to measure, built as they are deployed.
+//! Builds the release binaries to measure.
 
 use std::{
     fs,
@@ -14,24 +14,24 @@ use serde_json::Value;
 
 use super::{BASELINE, BenchError, refused};
 
-/// What a zip file adds to a file that is named `bootstrap`: two headers, each with the name, and the end.
+/// Bytes that a zip file adds to a file named `bootstrap`: two headers with the name, and the end.
 const ZIP_FRAME: u64 = 30 + 46 + 22 + 2 * "bootstrap".len() as u64;
 
-/// A program, ready to be run.
+/// A release binary.
 pub(super) struct Program {
-    /// The function that it is, or the baseline.
+    /// Name of the function, or the baseline.
     pub name: String,
     pub path: PathBuf,
 }
 
-/// How large a program is, in bytes.
+/// Size in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     pub binary: u64,
     pub zip: u64,
 }
 
-/// Builds the program that measures, as the profile `bench` says, and tells where it is.
+/// Builds this program with the profile `bench`. Returns its path.
 pub(super) async fn optimized(group: &Group) -> Result<PathBuf, BenchError> {
     const WHAT: &str = "the benchmark itself";
     eprintln!("building {WHAT}: some minutes the first time");
@@ -40,9 +40,9 @@ pub(super) async fn optimized(group: &Group) -> Result<PathBuf, BenchError> {
     built.pop().map(|shop| shop.path).ok_or(BenchError::Build(WHAT))
 }
 
-/// Builds the baseline and these functions, and gives them in this order.
+/// Builds the baseline and the functions. Returns them in this order.
 ///
-/// Only their own packages are selected: whatever else is, its features would be switched on in the functions, too.
+/// Selects only their packages: features of others would be enabled in the functions, too.
 pub(super) async fn functions(group: &Group, names: &[String]) -> Result<Vec<Program>, BenchError> {
     const WHAT: &str = "the functions";
     eprintln!("building {WHAT} and the baseline: a minute or two for each that has changed");
@@ -57,7 +57,7 @@ pub(super) async fn functions(group: &Group, names: &[String]) -> Result<Vec<Pro
     [BASELINE].into_iter().chain(names.iter().map(String::as_str)).map(wanted).collect()
 }
 
-/// Has cargo build what is selected, which shows its progress, and gives the programs.
+/// Runs `cargo build`, which shows its progress. Returns the binaries.
 async fn cargo(group: &Group, what: &'static str, selected: &[&str]) -> Result<Vec<Program>, BenchError> {
     let not_started = || refused("cargo can't be started");
     let mut cargo = group.command(process::cargo()).map_err(not_started())?;
@@ -77,7 +77,7 @@ async fn cargo(group: &Group, what: &'static str, selected: &[&str]) -> Result<V
     Ok(programs.collect())
 }
 
-/// The size of a program, and of the zip file that would be uploaded to Lambda.
+/// Returns the size of a binary, and of its zip file for Lambda.
 pub(super) fn size(program: &Path) -> Result<Size, BenchError> {
     let unreadable = || refused(format!("{} can't be read", program.display()));
     let binary = fs::read(program).map_err(unreadable())?;

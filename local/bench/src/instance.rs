@@ -1,4 +1,4 @@
-//! An instance of a function, and the runtime API that is all it sees of Lambda:
+//! An instance of a function, and its runtime API:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
 use std::{
@@ -29,12 +29,12 @@ use tokio::{
 
 use super::{BenchError, refused};
 
-/// An instance that says nothing for so long has stopped.
+/// Silence after which an instance counts as hung.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long Lambda gives a function for a request.
+/// Deadline of a request, as Lambda sets it.
 const DEADLINE: Duration = Duration::from_secs(15);
 
-/// How far an instance has come: since it was started, and in CPU time, where the system tells.
+/// Time since the start of an instance, and its CPU time if the system reports it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub wall: Duration,
@@ -47,7 +47,7 @@ pub(super) struct Instance {
     process: Child,
     started: Instant,
     calls: mpsc::UnboundedReceiver<Call>,
-    /// The poll that waits for an event.
+    /// The pending poll for an event.
     poll: Option<oneshot::Sender<Response<Full<Bytes>>>>,
     invocations: u32,
     last_line: Arc<Mutex<String>>,
@@ -62,9 +62,9 @@ struct Call {
     answer: oneshot::Sender<Response<Full<Bytes>>>,
 }
 
-/// What a function answered. It waits until this is given back to [`Instance::settle`].
+/// A response. The instance waits until it is passed to [`Instance::settle`].
 pub(super) struct Answer {
-    /// From the event to the answer.
+    /// Time from event to response.
     pub duration: Duration,
     pub body: Bytes,
     at: Instant,
@@ -72,7 +72,7 @@ pub(super) struct Answer {
 }
 
 impl Instance {
-    /// Starts the program with no more than these variables.
+    /// Starts a binary with these variables only.
     pub async fn start(
         name: &str,
         program: &Path,
@@ -97,13 +97,13 @@ impl Instance {
         Ok(Self { name: name.to_owned(), process, started, calls, poll: None, invocations: 0, last_line })
     }
 
-    /// Waits until it asks for its first event: that is the end of its initialization.
+    /// Waits for its first poll, the end of its initialization.
     pub async fn ready(&mut self) -> Result<Moment, BenchError> {
         let at = self.polled().await?;
         Ok(self.moment(at).await)
     }
 
-    /// Hands it an event, and waits for the answer.
+    /// Sends an event and waits for the response.
     pub async fn invoke(&mut self, event: Vec<u8>) -> Result<Answer, BenchError> {
         let poll = self.poll.take().ok_or_else(|| self.failed("it asked for no event"))?;
         self.invocations += 1;
@@ -140,12 +140,12 @@ impl Instance {
         Err(self.failed(&format!("{} {}: {}", call.method, call.path, String::from_utf8_lossy(&call.body))))
     }
 
-    /// The moment at which an answer came, if it is the last thing that the instance did.
+    /// Returns the time of a response, if it was the instance's last call.
     pub async fn answered(&self, answer: &Answer) -> Moment {
         self.moment(answer.at).await
     }
 
-    /// Takes an answer, and waits until the instance asks for the next event.
+    /// Accepts a response and waits for the next poll.
     pub async fn settle(&mut self, answer: Answer) -> Result<(), BenchError> {
         let mut accepted = Response::new(Full::new(Bytes::from_static(br#"{"status":"OK"}"#)));
         *accepted.status_mut() = StatusCode::ACCEPTED;
@@ -153,8 +153,8 @@ impl Instance {
         self.polled().await.map(drop)
     }
 
-    /// The CPU time of all its threads, once they all sleep: the kernel counts to the nanosecond, but brings the count
-    /// of a thread up to date only when it stops running.
+    /// Returns the CPU time of all threads once they sleep: the kernel updates a thread's count only when the thread stops
+    /// running.
     pub async fn cpu(&self) -> Option<Duration> {
         let tasks = format!("/proc/{}/task", self.process.id()?);
         loop {
@@ -165,7 +165,7 @@ impl Instance {
         }
     }
 
-    /// The most memory that it has ever had in use, in bytes.
+    /// Returns the peak memory in bytes.
     pub fn peak_memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -173,7 +173,7 @@ impl Instance {
         Some(kibibytes * 1024)
     }
 
-    /// Ends it, and waits until it is gone, so that it takes nothing from the next.
+    /// Kills the instance and waits for its end, so that it does not disturb the next.
     pub async fn end(mut self) -> Result<(), BenchError> {
         self.process.kill().await.map_err(refused(format!("{} can't be ended", self.name)))
     }
@@ -182,7 +182,7 @@ impl Instance {
         Moment { wall: at - self.started, cpu: self.cpu().await }
     }
 
-    /// Waits for its poll for an event, and tells when it came.
+    /// Waits for a poll, and returns its time.
     async fn polled(&mut self) -> Result<Instant, BenchError> {
         let call = self.call().await?;
         if call.method == Method::GET && call.path.ends_with("/runtime/invocation/next") {
@@ -215,7 +215,8 @@ impl Instance {
     }
 }
 
-/// The sum of the threads' CPU time; inner none if one of them runs, outer none if the system does not tell.
+/// Sums the CPU time of all threads. The inner `None` stands for a running thread, the outer one for a system without
+/// counts.
 fn cpu_of_sleeping(tasks: &str) -> Option<Option<Duration>> {
     let mut nanos = 0;
     for task in fs::read_dir(tasks).ok()? {
@@ -231,8 +232,7 @@ fn cpu_of_sleeping(tasks: &str) -> Option<Option<Duration>> {
     Some(Some(Duration::from_nanos(nanos)))
 }
 
-/// Takes the instance's connections to the runtime API, as long as somebody listens to its calls. A connection that
-/// breaks is the end of the instance, which its process tells better.
+/// Serves the runtime API. A broken connection is the end of the instance, which its process reports.
 async fn serve(listener: TcpListener, calls: mpsc::UnboundedSender<Call>) {
     loop {
         let connection = tokio::select! {
@@ -252,7 +252,7 @@ async fn serve(listener: TcpListener, calls: mpsc::UnboundedSender<Call>) {
     }
 }
 
-/// Passes a request on, and its answer back.
+/// Passes a request on and returns its response.
 async fn pass_on(
     request: Request<Incoming>,
     calls: &mpsc::UnboundedSender<Call>,
@@ -273,7 +273,7 @@ async fn pass_on(
     Ok(answered.await.unwrap_or_else(|_| gone(StatusCode::GONE)))
 }
 
-/// Reads what the instance prints, as Lambda would, and keeps the last line of it.
+/// Reads the output of the instance, as Lambda would, and keeps the last line.
 async fn drain(output: impl AsyncRead + Unpin, last_line: Arc<Mutex<String>>) {
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {

@@ -1,10 +1,8 @@
-//! How fast the functions are: `cargo shop bench`.
+//! Benchmarks the release binaries: `cargo shop bench`.
 //!
-//! It builds the functions as they are deployed, and is to each of them all that Lambda and AWS would be: the
-//! runtime API that hands out events and takes the answers, and a store, secrets, a post office and a bus, over plain HTTP
-//! and over TLS, and the payment provider. Times end where a function's own request arrives here; CPU time is what the kernel has counted for its
-//! process. Beside each figure stands its ratio to the baseline, a function that does nothing. docs/performance.md tells
-//! more.
+//! Serves each function as Lambda and AWS would: runtime API, DynamoDB, Secrets Manager, SES, EventBridge and Stripe, over
+//! HTTP and TLS. Times end when a function's call arrives here; CPU time is the kernel's count for its process. Each figure
+//! has its ratio to the baseline, a function that does nothing. See docs/performance.md.
 
 use std::{
     env, fs, io,
@@ -25,21 +23,20 @@ use traffic::Traffic;
 pub use error::BenchError;
 use error::refused;
 
-/// The function that does nothing, of the package `shared`: so it has the functions' own dependencies and features.
+/// A function that does nothing, in the package `shared`: it has the functions' dependencies and features.
 const BASELINE: &str = "baseline";
-/// Requests before those that count, so that every page of the program that they need is in memory.
+/// Uncounted requests first, which load all pages of the binary.
 const WARM_UP: u32 = 50;
-/// No function gets longer for the requests that count: where a password is hashed, some hundred say as much as all.
+/// Maximum time of the counted requests to a function.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What to measure.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// These functions, or all if there are none.
+    /// Functions to measure, or all if empty.
     pub functions: Vec<String>,
-    /// How many requests each function answers in a row, as far as ten seconds suffice.
+    /// Requests to one instance of each function, within [`LONGEST`].
     pub requests: u32,
-    /// How often each function is started: over plain HTTP, and as often over TLS.
+    /// Starts of each function over HTTP, and as many over TLS.
     pub starts: u32,
 }
 
@@ -60,13 +57,13 @@ mod sale;
 
 mod report;
 
-/// Measures, and gives the report: Markdown that reads as plain text, too. Progress goes to standard error.
+/// Measures functions. Returns the report in Markdown. Progress goes to standard error.
 ///
-/// In a program that was not optimized, this starts one that is, with the same arguments, in its place: what the
-/// functions speak to must be quick, or their waiting and their cold caches are what is measured.
+/// An unoptimized program replaces itself by an optimized one with the same arguments: slow emulators would be measured
+/// otherwise.
 ///
 /// # Errors
-/// Where something can't be built, started or understood.
+/// [`BenchError`].
 #[tokio::main]
 pub async fn run(options: &Options) -> Result<String, BenchError> {
     let functions = chosen(&options.functions)?;
@@ -100,7 +97,7 @@ pub async fn run(options: &Options) -> Result<String, BenchError> {
     Ok(report::write(&figures, sale, options))
 }
 
-/// The functions to measure: those that were asked for, or all that have a folder.
+/// Returns the functions to measure.
 fn chosen(asked: &[String]) -> Result<Vec<String>, BenchError> {
     let folder = template::repository().join("functions");
     let entries = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -118,7 +115,7 @@ fn chosen(asked: &[String]) -> Result<Vec<String>, BenchError> {
     }
 }
 
-/// Starts a program again and again, and then has one instance of it answer many requests.
+/// Measures starts of a binary, and then many requests to one instance.
 async fn measure(
     program: &Program,
     group: &Group,

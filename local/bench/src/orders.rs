@@ -1,4 +1,4 @@
-//! The orders that the events are about, as the shop and the payment provider would have them by then.
+//! Orders for the events, as the shop and Stripe would have them by then.
 
 use emulators::{
     dynamodb::{DatabaseError, Dynamo},
@@ -27,40 +27,38 @@ use super::{
 };
 
 const ORDERS_TABLE: &str = "OrdersTable";
-/// The key that the shop calls the payment provider with, and the secret that it signs its webhooks with.
+/// API key and webhook secret of Stripe.
 const API_KEY: &str = "sk_test_bench";
 const WEBHOOK_SECRET: &str = "whsec_bench";
-/// A card that pays.
+/// A card that is charged.
 pub(super) const PAYMENT_METHOD: &str = "pm_card_visa";
-/// How many orders there are of others: more than a page of a list.
+/// Orders of other customers: more than a page of a list.
 const OTHERS: u64 = 25;
-/// How many pieces of a product are in an order.
+/// Quantity of a product per order.
 const QUANTITY: i64 = 2;
-/// The request by which orders were placed.
+/// Request id of the orders' placement.
 const REQUEST: &str = "JYOqWFxPFiAFT0Q=";
 
-/// How far an order has come.
+/// Progress of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It waits for its payment.
+    /// Unpaid.
     Unpaid,
-    /// The payment provider has charged the card, but the shop does not know it yet.
+    /// Charged by Stripe, but unknown to the shop yet.
     Charged,
-    /// The money is reserved.
+    /// Authorized.
     Authorized,
-    /// The money is the shop's.
+    /// Captured.
     Paid,
 }
 
-/// The orders, and the payment provider.
 pub(super) struct Orders {
-    /// The payment provider.
     pub stripe: Stripe,
     customer: Id<User>,
 }
 
 impl Orders {
-    /// Places the orders of others. Those to come are this customer's.
+    /// Places the orders of other customers. Later ones belong to this customer.
     pub async fn open(dynamo: &Dynamo, customer: Id<User>) -> Result<Self, BenchError> {
         let stripe = Stripe::in_memory(Settings::new(API_KEY, WEBHOOK_SECRET)).await?;
         let orders = Self { stripe, customer };
@@ -71,28 +69,27 @@ impl Orders {
         Ok(orders)
     }
 
-    /// The secret that the shop and the payment provider share.
+    /// Returns the secret that the shop shares with Stripe.
     pub fn secret() -> String {
         json!({"api_key": API_KEY, "webhook_secrets": [WEBHOOK_SECRET]}).to_string()
     }
 
-    /// The order of that number, placed just now, as an item.
+    /// Returns a newly placed order as an item.
     pub fn item(&self, number: u64) -> Result<Value, BenchError> {
         item(&self.order(number, self.customer, Stage::Unpaid, telemetry::now())?)
     }
 
-    /// Has the order of that number in the store, placed just now, and gives its id.
+    /// Adds a newly placed order to the table. Returns its id.
     pub fn add(&self, dynamo: &Dynamo, number: u64, stage: Stage) -> Result<String, BenchError> {
         self.add_of(dynamo, number, stage, telemetry::now())
     }
 
-    /// Has an order in the store that is long overdue.
+    /// Adds an order that is long overdue.
     pub fn add_overdue(&self, dynamo: &Dynamo, number: u64, stage: Stage) -> Result<(), BenchError> {
         self.add_of(dynamo, number, stage, users::then()).map(drop)
     }
 
-    /// Has an order in the store of which the payment provider has news, and gives its webhook: what is sent, and the
-    /// signature.
+    /// Adds an order with an update at Stripe. Returns body and signature of its webhook.
     pub fn add_webhook(&self, dynamo: &Dynamo, number: u64) -> Result<(String, String), BenchError> {
         let order = self.add(dynamo, number, Stage::Charged)?;
         let mut webhooks = self.stripe.webhooks_of(&order).into_iter();
@@ -114,7 +111,7 @@ impl Orders {
         Ok(order.id.to_string())
     }
 
-    /// An order that was placed then, and has come so far.
+    /// Returns an order that was placed at a time and has reached a stage.
     fn order(
         &self,
         number: u64,
@@ -142,20 +139,20 @@ impl Orders {
     }
 }
 
-/// The id of an order of one of the others, whom the staff looks after.
+/// Returns the id of another customer's order.
 pub(super) fn order_of(number: u64) -> Result<OrderId, BenchError> {
     let number = number % OTHERS;
     Ok(OrderId::new(id(number), users::other_id(number)?))
 }
 
-/// What a customer sends to have some pieces of each of these products.
+/// Returns the request of an order for these products.
 pub(super) fn new_order(products: &[&str]) -> Value {
     let items: Vec<_> =
         products.iter().map(|product| json!({"product_id": product, "quantity": QUANTITY})).collect();
     json!({"items": items, "shipping_address": address()})
 }
 
-/// An order of one product, as its customer sees it once it is placed.
+/// Returns a newly placed order of one product.
 fn placed(id: OrderId, at: Timestamp) -> Value {
     let total = json!({"amount": PRICE * QUANTITY, "currency": "EUR"});
     json!({
@@ -207,7 +204,7 @@ fn put(dynamo: &Dynamo, order: &Order) -> Result<(), BenchError> {
     Ok(dynamo.put(ORDERS_TABLE, item(order)?)?)
 }
 
-/// An order as it lies in the table, with the keys of the indexes.
+/// Converts an order to an item with its index keys.
 fn item(order: &Order) -> Result<Value, BenchError> {
     let kept = Versioned { value: order, version: 1 };
     let mut item = attribute(&serde_json::to_value(kept).map_err(DatabaseError::from)?)["M"].take();
@@ -222,7 +219,7 @@ fn item(order: &Order) -> Result<Value, BenchError> {
     Ok(item)
 }
 
-/// A value in DynamoDB's JSON.
+/// Converts a value to DynamoDB's JSON.
 fn attribute(value: &Value) -> Value {
     match value {
         Value::Null => json!({"NULL": true}),

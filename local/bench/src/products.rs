@@ -1,9 +1,9 @@
-//! The products of the store.
+//! Products of the catalogue.
 
-/// Price of each product, in cents.
+/// Price in minor units.
 pub(super) const PRICE: i64 = 1_850;
 
-/// The id of a product.
+/// Returns the id of a product.
 pub(super) fn product_id(number: usize) -> String {
     format!("prod_01k2{number:022}")
 }

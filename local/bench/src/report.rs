@@ -1,4 +1,4 @@
-//! What was measured, as tables.
+//! Formats the figures as tables.
 
 use std::{env::consts, iter, num::NonZero, thread, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
     sale::{BUYERS, Sale},
 };
 
-/// All that was measured of one function.
+/// All figures of a function.
 pub(super) struct Figures {
     pub name: String,
     pub size: Size,
@@ -20,7 +20,7 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// What matters most of it, in a line.
+    /// Returns the most important figures as one line.
     pub fn summary(&self) -> String {
         let cpu = |time: Option<Duration>| {
             time.map_or_else(|| "?".to_owned(), |time| format!("{} ms", short(millis(time))))
@@ -34,17 +34,17 @@ impl Figures {
     }
 }
 
-/// From the start of the process.
+/// Time since the start of the process.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start {
-    /// To the end of its initialization: it asks for its first event.
+    /// Until the end of initialization, the first poll.
     pub ready: Moment,
-    /// To the first answer, for which the store was read.
+    /// Until the first response, for which DynamoDB was read.
     pub answered: Moment,
 }
 
 impl Start {
-    /// The median of each part.
+    /// Returns the median of each time.
     pub fn median(starts: &[Self]) -> Self {
         let moment = |of: fn(&Self) -> Moment| Moment {
             wall: quantile(starts.iter().map(|start| of(start).wall).collect(), 0.5),
@@ -58,31 +58,31 @@ impl Start {
     }
 }
 
-/// One request after the other, over TLS.
+/// Consecutive requests over TLS.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Warm {
     pub p50: Duration,
     pub p99: Duration,
-    /// Of one request on average.
+    /// Average of a request.
     pub cpu: Option<Duration>,
 }
 
 impl Warm {
-    /// From the duration of each request, and the CPU time of all.
+    /// Computes the figures from the duration of each request and the CPU time of all.
     pub fn new(durations: Vec<Duration>, cpu: Option<Duration>) -> Self {
         let cpu = cpu.map(|cpu| cpu.div_f64(durations.len() as f64));
         Self { p50: quantile(durations.clone(), 0.5), p99: quantile(durations, 0.99), cpu }
     }
 }
 
-/// The smallest value that this part of all does not exceed.
+/// Returns a percentile.
 fn quantile(mut values: Vec<Duration>, part: f64) -> Duration {
     values.sort_unstable();
     let rank = (values.len() as f64 * part).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// The tables. The first of all is the baseline.
+/// Formats the tables. The baseline comes first.
 pub(super) fn write(all: &[Figures], sale: Option<Sale>, options: &Options) -> String {
     let Options { starts, requests, .. } = options;
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
@@ -141,10 +141,10 @@ pub(super) fn write(all: &[Figures], sale: Option<Sale>, options: &Options) -> S
     )
 }
 
-/// A column's title, and its figure where the system tells it.
+/// A column's title and its figure.
 type Column = (&'static str, fn(&Figures) -> Option<f64>);
 
-/// A row a function, a column a figure, each with its ratio to the baseline's.
+/// Formats a row per function and a column per figure, each with its ratio to the baseline.
 fn table(all: &[Figures], columns: &[Column]) -> String {
     let titles = columns.iter().map(|(title, _)| (*title).to_owned());
     let mut rows = vec![iter::once(String::new()).chain(titles).collect::<Vec<_>>()];
@@ -158,7 +158,7 @@ fn table(all: &[Figures], columns: &[Column]) -> String {
     aligned(&rows)
 }
 
-/// A row a kind of sale, each with its ratio to the baseline's.
+/// Formats a row per kind of sale, each with its ratio to the baseline.
 fn sale_table(Sale { baseline, many_products, one_product }: Sale) -> String {
     let row =
         |title: &str, rate: f64| vec![title.to_owned(), format!("{rate:.0} ({})", short(rate / baseline))];
@@ -170,7 +170,7 @@ fn sale_table(Sale { baseline, many_products, one_product }: Sale) -> String {
     ])
 }
 
-/// A Markdown table of these rows, the first of them the titles: texts to the left, figures to the right.
+/// Formats a Markdown table, titles first: texts left, figures right.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
@@ -191,7 +191,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
     lines.concat()
 }
 
-/// With three digits that count.
+/// Formats a number with three significant digits.
 fn short(value: f64) -> String {
     let decimals = if value < 1.0 {
         3

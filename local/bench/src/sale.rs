@@ -1,4 +1,4 @@
-//! The sale: how many orders a second several instances of orders-create place together, of one product and of many.
+//! A sale: orders per second of several instances of orders-create, for one product and for many.
 
 use std::{
     sync::Arc,
@@ -18,26 +18,25 @@ use super::{
     traffic::{Demand, Traffic},
 };
 
-/// The function that places orders.
 pub(super) const FUNCTION: &str = "orders-create";
-/// How many buyers there are, each with an instance to itself.
+/// Number of buyers, each with an instance.
 pub(super) const BUYERS: u8 = 8;
-/// How long they buy.
+/// Duration of the sale.
 const OPENING_HOURS: Duration = Duration::from_secs(5);
 
-/// How much was answered a second.
+/// Requests per second.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sale {
-    /// By as many instances of the baseline.
+    /// Of as many instances of the baseline.
     pub baseline: f64,
-    /// Orders, each of another product than the one before.
+    /// Orders for a different product each time.
     pub many_products: f64,
-    /// Orders, all of one product.
+    /// Orders for one product.
     pub one_product: f64,
 }
 
 impl Sale {
-    /// Holds a sale of each kind, one after the other.
+    /// Measures each kind of sale.
     pub async fn measure(
         baseline: &Program,
         orders_create: &Program,
@@ -52,7 +51,7 @@ impl Sale {
     }
 }
 
-/// How many events a second the instances of a program answer together, over TLS.
+/// Returns the events per second that several instances of a binary handle, over TLS.
 async fn hold(program: &Program, demand: Demand, group: &Group, roots: &Roots) -> Result<f64, BenchError> {
     let store = Arc::new(Store::open(roots).await?);
     let opening = Arc::new(Barrier::new(BUYERS.into()));
@@ -73,7 +72,7 @@ async fn hold(program: &Program, demand: Demand, group: &Group, roots: &Roots) -
     Ok(rate)
 }
 
-/// Waits until all are there, then buys, one order after the other; gives how many a second.
+/// Waits for the other buyers, then sends orders one by one. Returns orders per second.
 async fn buy(mut instance: Instance, mut traffic: Traffic<'_>, opening: &Barrier) -> Result<f64, BenchError> {
     instance.ready().await?;
     for _ in 0..WARM_UP {

@@ -1,5 +1,5 @@
-//! The services of AWS as the functions see them: the embedded DynamoDB with a catalogue and users in it, and what
-//! stands in for Secrets Manager, SES and EventBridge, over plain HTTP, and behind TLS; and a pretend Stripe.
+//! The AWS services for the functions: the embedded DynamoDB with a catalogue and users, Secrets Manager, SES and
+//! EventBridge, over HTTP and TLS; and Stripe.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
@@ -40,43 +40,43 @@ use super::{
 
 const PRODUCTS_TABLE: &str = "ProductsTable";
 const KEYS_TABLE: &str = "KeysTable";
-/// The secret with the keys that sign.
+/// Secret of the signing keys.
 pub(super) const SIGNING_SECRET: &str = "SigningSecret";
 const HMAC_SECRET: &str = "HmacSecret";
 const PAYMENTS_SECRET: &str = "PaymentsSecret";
-/// The web shop, to which users come back.
+/// URL of the web shop, the redirect target of OAuth.
 const STOREFRONT_URL: &str = "https://shop.example";
-/// The address that clients would see. Tokens name it with the version as their issuer.
+/// Public URL of the shop. With the version it is the tokens' issuer.
 const PUBLIC_URL: &str = "https://api.shop.example";
-/// How many products there are: more than a page of a list.
+/// Number of products: more than a page of a list.
 const PRODUCTS: usize = 24;
-/// How many pieces there are of each: more than anybody orders here.
+/// Stock of each product: more than all orders need.
 const PIECES: usize = 1_200_000;
-/// How many pieces of each the orders hold that were placed before.
+/// Reserved quantity of each product.
 const RESERVED: usize = 100_000;
-/// How many movements each product's ledger has.
+/// Stock movements per product.
 const MOVEMENTS: usize = 6;
 
 const DESCRIPTION: &str = "Thrown by hand from local clay and fired twice, so that it takes ten years of dishwashers \
     without a scratch. Holds 350 ml, stacks, and keeps its coffee warm for as long as a meeting lasts. No two are quite \
     alike: glaze and height differ a little from piece to piece.";
 
-/// How a function speaks to the store.
+/// Protocol between function and store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http,
     Tls,
 }
 
-/// What the functions trust, and a certificate of the store that comes down from it.
+/// Certificates: a root that the functions trust, and the store's.
 pub(super) struct Roots {
-    /// A file of Amazon's roots, as the functions have them built in, and one more.
+    /// File of the roots: Amazon's, which the functions have built in, and the benchmark's.
     bundle: PathBuf,
     server: Arc<ServerConfig>,
 }
 
 impl Roots {
-    /// Makes a root, and below it, as at AWS, an intermediate authority and a certificate.
+    /// Creates a root, an intermediate and a certificate, as at AWS.
     pub fn make() -> Result<Self, BenchError> {
         let mut params = CertificateParams::new([])?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -103,22 +103,19 @@ impl Roots {
     }
 }
 
-/// Where a service answers: the variable that says so, and what it says.
+/// Variable with the endpoint of a service.
 struct Service {
     variable: &'static str,
     http: String,
     tls: String,
 }
 
-/// The store of one function's measurements.
+/// Services for the measurement of one function.
 pub(super) struct Store {
-    /// The database.
     pub dynamo: Dynamo,
-    /// Who uses the shop.
     pub users: Users,
-    /// What they have ordered.
     pub orders: Orders,
-    /// A token that every operation takes.
+    /// Access token with all scopes.
     pub token: String,
     services: [Service; 4],
     bundle: PathBuf,
@@ -130,7 +127,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens a new one, its tables made from the template, and puts the catalogue into it.
+    /// Starts the services, creates the tables and adds the catalogue.
     pub async fn open(roots: &Roots) -> Result<Self, BenchError> {
         let template = Template::read(&template::repository())?;
         let dynamo = Dynamo::in_memory().await?;
@@ -180,7 +177,7 @@ impl Store {
         })
     }
 
-    /// Makes the last rotation of the keys that sign undone, so that the next one has as much to do.
+    /// Undoes the last rotation of the signing keys, so that the next one does the same work.
     pub fn undo_rotation(&self) -> Result<(), BenchError> {
         let rotated = self.secrets.value(SIGNING_SECRET, secrets_manager::CURRENT).unwrap_or_default();
         for key in KeySet::read(&rotated).map_err(KeyError::from)?.iter() {
@@ -190,13 +187,13 @@ impl Store {
         keep(&self.secrets, SIGNING_SECRET, &signing_keys(&self.key))
     }
 
-    /// The id of a product, another one for each number in a row.
+    /// Returns a product id, a different one for each number in a row.
     pub fn product(&self, number: u64) -> &str {
         let index = usize::try_from(number).unwrap_or_default() % PRODUCTS;
         self.products.get(index).map(String::as_str).unwrap_or_default()
     }
 
-    /// The environment of a function that uses it.
+    /// Returns the environment variables of a function.
     pub fn variables(&self, function: &str, protocol: Protocol) -> BTreeMap<String, String> {
         let url = |service: &Service| match protocol {
             Protocol::Http => service.http.clone(),
@@ -233,7 +230,7 @@ impl Store {
     }
 }
 
-/// The set of this one key, which signs from now on.
+/// Returns a key set with one signing key, valid from now.
 fn signing_keys(key: &SigningKey) -> KeySet {
     KeySet::of(Key::new(key.kid().to_owned(), telemetry::now(), key.pkcs8()))
 }
@@ -242,7 +239,7 @@ fn keep(secrets: &Secrets, name: &str, keys: &KeySet) -> Result<(), BenchError> 
     Ok(secrets.put(name, &keys.write().map_err(KeyError::from)?)?)
 }
 
-/// Speaks TLS on a port of its own, for the server at `url`. A connection that breaks is its client's to notice.
+/// Serves TLS on a port of its own in front of the server at `url`.
 async fn terminate(roots: &Roots, url: &str) -> Result<u16, BenchError> {
     let no_port = || refused("the store has no port to listen on");
     let listener = TcpListener::bind("localhost:0").await.map_err(no_port())?;
@@ -263,7 +260,7 @@ async fn terminate(roots: &Roots, url: &str) -> Result<u16, BenchError> {
     Ok(port)
 }
 
-/// An entry of the catalogue of about 600 bytes, and what the indexes hold of it besides.
+/// Returns a catalogue entry of about 600 bytes with its index attributes.
 fn entry(id: &str, number: usize) -> Value {
     let name = format!("Stoneware Coffee Mug No. {number}");
     let amount = PRICE.to_string();
@@ -291,7 +288,7 @@ fn entry(id: &str, number: usize) -> Value {
     })
 }
 
-/// What a client sends to have another such product.
+/// Returns the request of a new product.
 pub(super) fn new_product(sku: &str) -> Value {
     json!({
         "sku": sku,
@@ -306,7 +303,7 @@ pub(super) fn new_product(sku: &str) -> Value {
     })
 }
 
-/// A stock with so many pieces that nobody has ordered yet.
+/// Returns a stock without reservations.
 pub(super) fn stock(id: &str, version: u64, pieces: usize) -> Value {
     json!({
         "pk": {"S": format!("PRODUCT#{id}")},

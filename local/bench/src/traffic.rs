@@ -1,5 +1,5 @@
-//! What the functions are asked: requests as API Gateway's REST API sends them, records as a table's stream does. Each
-//! event does what its operation is for, and each write is one that the shop has not seen before.
+//! Events for the functions: requests as API Gateway sends them, records as table streams deliver them. Each event uses its
+//! operation as intended, and each write is new to the shop.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::{
     users::{self, OTHER_PASSWORD, PASSWORD},
 };
 
-/// The events for one function.
+/// Events for a function.
 pub(super) struct Traffic<'a> {
     function: &'a str,
     event: Event,
@@ -27,25 +27,25 @@ pub(super) struct Traffic<'a> {
     events: u64,
 }
 
-/// What buyers want.
+/// Demand of the buyers.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Demand {
-    /// All of them the same product.
+    /// The same product each time.
     OneProduct,
-    /// With each order another one than before.
+    /// A different product each time.
     ManyProducts,
 }
 
-/// Makes the event of that number.
+/// Makes the event of a number.
 type Event = fn(&Store, u64) -> Result<Value, BenchError>;
 
 impl<'a> Traffic<'a> {
-    /// Begins with the first event; `None` where none is known for this function.
+    /// Starts with the first event. Returns `None` for an unknown function.
     pub fn new(function: &'a str, store: &'a Store) -> Option<Self> {
         Some(Self { function, event: event(function)?, store, events: 0 })
     }
 
-    /// The orders of one of several buyers.
+    /// Returns the orders of one of several buyers.
     pub fn of_buyer(function: &'a str, store: &'a Store, demand: Demand, buyer: u8) -> Self {
         let event: Event = match demand {
             Demand::OneProduct => |store, number| order(store, number, &[store.product(0)]),
@@ -55,7 +55,7 @@ impl<'a> Traffic<'a> {
         Self { function, event, store, events: u64::from(buyer) * 1_000_000_000 + u64::from(buyer) }
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub fn next_event(&mut self) -> Result<Vec<u8>, BenchError> {
         self.events += 1;
         Ok((self.event)(self.store, self.events)?.to_string().into_bytes())
@@ -70,7 +70,7 @@ impl<'a> Traffic<'a> {
         Ok(duration)
     }
 
-    /// Goes on if the function did what it was asked.
+    /// Checks that the function did what it was asked.
     pub fn check(&self, answer: &[u8]) -> Result<(), BenchError> {
         let failed =
             |answer: &str| Err(BenchError::Failed(self.function.to_owned(), format!("it answered {answer}")));
@@ -92,7 +92,7 @@ impl<'a> Traffic<'a> {
     }
 }
 
-/// Whether the benchmark knows what to ask this function.
+/// Returns whether the benchmark has events for a function.
 pub(super) fn is_known(function: &str) -> bool {
     event(function).is_some()
 }
@@ -207,7 +207,7 @@ fn orders(function: &str) -> Option<Event> {
     })
 }
 
-/// An order of these products.
+/// Returns an order for these products.
 fn order(store: &Store, number: u64, products: &[&str]) -> Result<Value, BenchError> {
     Request::new("POST", "/orders").token(store).once(number).json(&orders::new_order(products)).event()
 }
@@ -310,7 +310,7 @@ fn oauth(function: &str) -> Option<Event> {
     })
 }
 
-/// A change of a product's stock that puts it into another band of availability, with a version of its own.
+/// Returns a stream record of a stock that changes its availability, with a version of its own.
 fn stock_changes(store: &Store, number: u64) -> Result<Value, BenchError> {
     let id = store.product(number);
     let (before, after) = if number.is_multiple_of(2) { (240, 3) } else { (3, 240) };
@@ -318,7 +318,7 @@ fn stock_changes(store: &Store, number: u64) -> Result<Value, BenchError> {
     Ok(change("ProductsTable", number, Some(before), after))
 }
 
-/// A step of a rotation of the keys that sign: four in a row are one.
+/// Returns a step of a key rotation: four in a row make one rotation.
 fn rotation(store: &Store, number: u64) -> Result<Value, BenchError> {
     let step = match number % 4 {
         1 => {
@@ -333,12 +333,12 @@ fn rotation(store: &Store, number: u64) -> Result<Value, BenchError> {
     Ok(json!({"Step": step, "SecretId": store::SIGNING_SECRET, "ClientRequestToken": token}))
 }
 
-/// A registration whose e-mail has never had a mail.
+/// Returns a stream record of a registration whose address has had no mail.
 fn registrations(store: &Store, number: u64) -> Result<Value, BenchError> {
     Ok(change("UsersTable", number, None, store.users.registration(number)))
 }
 
-/// A batch of one record: an item that was changed, or is new.
+/// Returns a batch of one record, of a new or changed item.
 fn change(table: &str, number: u64, before: Option<Value>, after: Value) -> Value {
     let mut record = json!({
         "eventID": "c4ca4238a0b923820dcc509a6f75849b",

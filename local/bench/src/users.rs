@@ -1,5 +1,4 @@
-//! The users of the store: one whose password is known and whose token allows everything, others for the lists, and
-//! what the events for a user's operations need to find there.
+//! Users for the events: one with a known password and a token with all scopes, and others for the lists.
 
 use emulators::dynamodb::Dynamo;
 use runtime::keys::{self, KeyError};
@@ -20,23 +19,22 @@ use shared::{
 use super::BenchError;
 
 const USERS_TABLE: &str = "UsersTable";
-/// The address of the user whose token it is.
+/// E-mail address of the user with the token.
 pub(super) const EMAIL: &str = "ada.lind@example.com";
 /// Their password.
 pub(super) const PASSWORD: &str = "seven lanterns by the quay";
-/// The one that they may change it to, of the same strength.
+/// Their next password, of the same strength.
 pub(super) const OTHER_PASSWORD: &str = "nine gulls over the harbour";
-/// How many others there are, and how many clients: more than a page of a list.
+/// Number of other users and of clients: more than a page of a list.
 const OTHERS: u64 = 25;
-/// The number of the session that the token belongs to. Events have numbers from 1.
+/// Number of the token's session. Events have numbers from 1.
 const SESSION: u64 = 0;
-/// When all of it began, in milliseconds since 1970, and as it is written.
+/// Creation time of everything, in milliseconds since 1970 and as text.
 const THEN_MILLIS: i64 = 1_769_862_896_789;
 const THEN: &str = "2026-01-31T12:34:56.789Z";
-/// Seconds since 1970 that lie far ahead.
+/// A time far in the future, in seconds since 1970.
 const NEVER: &str = "4102444800";
 
-/// The users, in a store of their own.
 pub(super) struct Users {
     hmac_keys: KeySet,
     hash: PasswordHash,
@@ -44,7 +42,7 @@ pub(super) struct Users {
 }
 
 impl Users {
-    /// Opens the accounts.
+    /// Creates the accounts.
     pub fn open(dynamo: &Dynamo, hmac_keys: KeySet) -> Result<Self, BenchError> {
         let password =
             NewPassword::parse(PASSWORD, &[]).map_err(|fault| KeyError::Token(fault.to_string()))?;
@@ -60,7 +58,7 @@ impl Users {
         Ok(users)
     }
 
-    /// Opens the account of the user whose token it is, and the token's session, if need be once more.
+    /// Creates, or resets, the account of the user with the token, and the token's session.
     pub fn open_account(&self, dynamo: &Dynamo) -> Result<(), BenchError> {
         let id = self.id.to_string();
         put(dynamo, profile(&id, EMAIL, Role::Admin))?;
@@ -68,12 +66,12 @@ impl Users {
         self.add_session(dynamo, SESSION).map(drop)
     }
 
-    /// Who the user is whose token it is.
+    /// Returns the id of the user with the token.
     pub fn id(&self) -> Id<User> {
         self.id
     }
 
-    /// An access token for everything, as logging in gives it.
+    /// Signs an access token with all scopes.
     pub fn token(&self, key: &SigningKey, issuer: &str) -> Result<String, KeyError> {
         let grant = Grant {
             subject: Actor::User(self.id),
@@ -97,7 +95,7 @@ impl Users {
         })
     }
 
-    /// A registration that waits for its e-mail to be proven, as an item.
+    /// Returns a pending registration as an item.
     pub fn registration(&self, number: u64) -> Value {
         let id: Id<Registration> = id(number);
         json!({
@@ -109,13 +107,13 @@ impl Users {
         })
     }
 
-    /// Has a registration wait, and gives the token that proves its e-mail.
+    /// Adds a pending registration. Returns its e-mail token.
     pub fn add_registration(&self, dynamo: &Dynamo, number: u64) -> Result<String, BenchError> {
         put(dynamo, self.registration(number))?;
         self.mail_token::<Registration>(number, &new_email(number))
     }
 
-    /// Has a request for a new password wait, and gives the token that allows it.
+    /// Adds a pending password reset. Returns its e-mail token.
     pub fn add_reset(&self, dynamo: &Dynamo, number: u64) -> Result<String, BenchError> {
         let reset: Id<Reset> = id(number);
         put(
@@ -136,7 +134,7 @@ impl Users {
         Ok(token.write(&self.hmac_keys, telemetry::now()).map_err(KeyError::from)?)
     }
 
-    /// Begins a session, and gives its refresh token.
+    /// Adds a session. Returns its refresh token.
     pub fn add_session(&self, dynamo: &Dynamo, number: u64) -> Result<String, BenchError> {
         let session: Id<Session> = id(number);
         let token = RefreshToken::first(self.id, session).map_err(KeyError::from)?;
@@ -156,7 +154,7 @@ impl Users {
         Ok(token.write(&self.hmac_keys, telemetry::now()).map_err(KeyError::from)?)
     }
 
-    /// Registers a client, and gives its id.
+    /// Adds a client. Returns its id.
     pub fn add_client(&self, dynamo: &Dynamo, number: u64) -> Result<String, BenchError> {
         let client: Id<Client> = id(number);
         let scope = Scopes::parse("inventory:read inventory:write");
@@ -179,17 +177,17 @@ impl Users {
     }
 }
 
-/// The id of one of the others, whom the staff reads and changes.
+/// Returns the id of another user, whom staff reads and changes.
 pub(super) fn other(number: u64) -> String {
     format!("usr_01k2{number:022}")
 }
 
-/// [`other`], read.
+/// Returns the parsed id of [`other`].
 pub(super) fn other_id(number: u64) -> Result<Id<User>, BenchError> {
     Ok(other(number).parse().map_err(|fault: Violation| KeyError::Token(fault.to_string()))?)
 }
 
-/// An address that nobody has used before.
+/// Returns an unused e-mail address.
 pub(super) fn new_email(number: u64) -> String {
     format!("new-{number}@example.com")
 }
@@ -224,12 +222,12 @@ fn put(dynamo: &Dynamo, item: Value) -> Result<(), BenchError> {
     Ok(dynamo.put(USERS_TABLE, item)?)
 }
 
-/// When all of it began.
+/// Returns the creation time of everything.
 pub(super) fn then() -> Timestamp {
     Timestamp::from_millis(THEN_MILLIS)
 }
 
-/// The id of that number.
+/// Returns the id of a number.
 pub(super) fn id<T: Entity>(number: u64) -> Id<T> {
     Id::new(then(), number.into())
 }

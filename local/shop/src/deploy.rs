@@ -1,4 +1,4 @@
-//! The shop in the cloud: the functions are built, the template is linted, and `sam deploy` gets both.
+//! Deploys the shop: builds the functions, lints the template, runs `sam deploy`.
 
 use std::{
     fs, io,
@@ -8,52 +8,44 @@ use std::{
 
 use runtime::process;
 
-/// What is to be deployed, and where.
 pub struct Options<'o> {
-    /// The environment, a section of samconfig.toml.
+    /// A section of samconfig.toml.
     pub environment: &'o str,
-    /// Parameters of the template (`Key=value`), which outrank those of samconfig.toml.
+    /// Template parameters (`Key=value`) that override those of samconfig.toml.
     pub parameters: &'o [String],
-    /// Further arguments of `sam deploy`.
+    /// More arguments for `sam deploy`.
     pub sam: &'o [String],
-    /// Takes the functions as they were built before.
+    /// Deploys the functions built before.
     pub skip_build: bool,
-    /// Only prints the commands.
+    /// Prints the commands without running them.
     pub dry_run: bool,
 }
 
-/// Why nothing is deployed. Each text says what to do.
+/// The shop cannot be deployed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
-    /// The file of the environments is missing or unreadable.
-    #[error("{0} can't be read: {1}")]
+    #[error("{0} cannot be read: {1}")]
     Read(PathBuf, #[source] io::Error),
-    /// It is no TOML.
-    #[error("samconfig.toml is no valid TOML ({0}): correct it there")]
+    #[error("samconfig.toml is not valid TOML ({0}): correct it there")]
     Toml(#[from] toml::de::Error),
-    /// There is no such environment.
     #[error(
-        "samconfig.toml has no parameter_overrides in [{0}.deploy.parameters]: add them, or name another"
+        "samconfig.toml has no parameter_overrides in [{0}.deploy.parameters]: add them, or choose another environment"
     )]
     Environment(String),
-    /// Functions can be built for two architectures alone.
     #[error("the parameter Architecture is {0}: make it arm64 or x86_64")]
     Architecture(String),
-    /// Tools are missing.
-    #[error("what is missing: {0}")]
+    #[error("tools are missing: {0}")]
     Tools(String),
-    /// A command can't be run.
-    #[error("{0} can't be run: {1}")]
+    #[error("{0} cannot be run: {1}")]
     Run(String, #[source] io::Error),
-    /// A command has failed, and has said why.
     #[error("{0} has failed ({1})")]
     Failed(String, ExitStatus),
 }
 
-/// Deploys, and prints each command before it is run.
+/// Deploys the shop. Prints each command before running it.
 ///
 /// # Errors
-/// Where something is missing or a command fails; those after it are not run.
+/// [`DeployError`]. Later commands are not run.
 pub fn run(options: &Options) -> Result<(), DeployError> {
     let root = template::repository();
     let path = root.join("samconfig.toml");
@@ -81,8 +73,8 @@ pub fn run(options: &Options) -> Result<(), DeployError> {
     Ok(())
 }
 
-/// The template's parameters: those of the environment, those of the command line, and the build. `sam` takes them from
-/// one place alone, so the environment's are handed on.
+/// Merges the template parameters of the environment, the command line and the build. `sam` reads a single source, so all of
+/// them go on its command line.
 fn parameters(options: &Options, config: &str, build: &str) -> Result<Vec<String>, DeployError> {
     let config: serde_json::Value = toml::from_str(config)?;
     let listed = &config[options.environment]["deploy"]["parameters"]["parameter_overrides"];
@@ -97,7 +89,7 @@ fn parameters(options: &Options, config: &str, build: &str) -> Result<Vec<String
     Ok(parameters)
 }
 
-/// Rust's name of the processor that the parameters ask for.
+/// Returns Rust's target for the parameter `Architecture`.
 fn target(parameters: &[String]) -> Result<&'static str, DeployError> {
     match parameters.iter().find_map(|parameter| parameter.strip_prefix("Architecture=")) {
         None | Some("arm64") => Ok("aarch64-unknown-linux-gnu"),
@@ -106,7 +98,7 @@ fn target(parameters: &[String]) -> Result<&'static str, DeployError> {
     }
 }
 
-/// What is run, one after the other.
+/// Returns the commands to run.
 fn commands(options: &Options, target: &str, parameters: &[String]) -> Vec<Vec<String>> {
     // One invocation for all functions, or each would be linked to its own idea of what `shared` has to offer.
     let build =
@@ -122,14 +114,14 @@ fn commands(options: &Options, target: &str, parameters: &[String]) -> Vec<Vec<S
     commands
 }
 
-/// A command as one would type it.
+/// Formats a command for a shell.
 fn readable(command: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     let quoted = |word: &String| if word.chars().all(plain) { word.clone() } else { format!("'{word}'") };
     command.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// The tools that are not there, each with where to get it.
+/// Returns the missing tools, each with how to install it.
 fn missing(root: &Path, options: &Options, target: &str) -> Vec<String> {
     let has = |command: &[&str]| output(root, command).is_some();
     let library = output(root, &["rustc", "--print", "target-libdir", "--target", target]);
@@ -145,7 +137,7 @@ fn missing(root: &Path, options: &Options, target: &str) -> Vec<String> {
     tools.into_iter().filter(|(is_there, _)| !is_there).map(|(_, tool)| tool.to_owned()).collect()
 }
 
-/// What a command prints, if it can be run and succeeds.
+/// Returns the output of a command if it succeeds.
 fn output(root: &Path, command: &[&str]) -> Option<String> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let output = program(root, &command).stderr(Stdio::null()).output().ok()?;

@@ -10,63 +10,55 @@ use strum::VariantNames;
 use template;
 use tidy::{self, Files, TidyError};
 
-/// An operation that is not there yet.
+/// A new operation.
 pub struct Operation<'o> {
-    /// The name of its function and its contract: `categories-get`.
+    /// Name of the function and the contract, like `categories-get`.
     pub name: &'o str,
     /// GET, POST, PUT, PATCH or DELETE.
     pub method: &'o str,
-    /// Its path below the stage: `/categories/{category}`.
+    /// Path below the stage, like `/categories/{category}`.
     pub path: &'o str,
-    /// The scope that its callers need. Without one, everyone may call it.
+    /// Scope that callers need. `None` makes the operation public.
     pub scope: Option<Scope>,
 }
 
-/// The reason for which an operation can't be made. Each text says what to do.
+/// The operation cannot be added.
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
-    /// The name is no name of a function.
     #[error(
-        "{0} is no name for a function: take two or more words in lower case, with dashes, noun first, like categories-get"
+        "{0} is not a valid name: use two or more lower-case words with dashes, noun first, like categories-get"
     )]
     Name(String),
-    /// The path is no path of a route.
-    #[error("{0} is no path: begin it with /, and put parameters in braces, like /categories/{{category}}")]
-    Path(String),
-    /// A function of that name is there.
-    #[error("functions/{0} is there already: choose another name")]
-    Exists(String),
-    /// A function answers that already.
-    #[error("{0} answers this method and path already")]
-    Route(String),
-    /// A file has no place for what has to be added.
     #[error(
-        "{0} has no {1} any more, which shows where and how to add an operation: add it by hand, and mend local/shop/src/new.rs"
+        "{0} is not a valid path: start with /, and put parameters in braces, like /categories/{{category}}"
     )]
+    Path(String),
+    #[error("functions/{0} exists: choose another name")]
+    Exists(String),
+    #[error("{0} has this method and path: choose others")]
+    Route(String),
+    #[error("{0} has no {1} to insert the operation at: add it by hand, and update local/shop/src/new.rs")]
     Place(&'static str, &'static str),
-    /// template.yaml is no YAML.
-    #[error("template.yaml is no valid YAML: {0}")]
+    #[error("template.yaml is not valid YAML: {0}")]
     Yaml(#[from] serde_yaml_ng::Error),
-    /// The repository can't be read.
     #[error(transparent)]
     Tidy(#[from] TidyError),
-    /// A file can't be written.
-    #[error("{0} can't be written: {1}")]
+    #[error("{0} cannot be written: {1}")]
     Write(String, #[source] io::Error),
 }
 
-/// The scope of that name.
+/// Parses a scope.
 ///
 /// # Errors
-/// The names that there are.
+/// The message lists all scopes.
 pub fn scope(name: &str) -> Result<Scope, String> {
-    name.parse().map_err(|_| format!("take one of {}", Scope::VARIANTS.join(", ")))
+    name.parse().map_err(|_| format!("choose one of {}", Scope::VARIANTS.join(", ")))
 }
 
-/// Adds an operation to the repository at `root`, and names the files that are new or have changed.
+/// Adds an operation to the repository at `root`. Returns the paths of new and changed files.
 ///
 /// # Errors
-/// Where the operation can't be made, or a file can't be read or written.
+/// [`NewError`].
 pub fn run(root: &Path, operation: &Operation) -> Result<Vec<String>, NewError> {
     let before = tidy::read(root)?;
     let mut changed = Vec::new();
@@ -83,10 +75,10 @@ pub fn run(root: &Path, operation: &Operation) -> Result<Vec<String>, NewError> 
     Ok(changed)
 }
 
-/// The files of a repository after the operation was added, but for those that `cargo shop tidy` writes.
+/// Returns the repository's files with the operation, without those that `cargo shop tidy` generates.
 ///
 /// # Errors
-/// Where the operation can't be made.
+/// [`NewError`].
 pub fn files(before: &Files, operation: &Operation) -> Result<Files, NewError> {
     let new = New::of(before, operation)?;
     let mut files = before.clone();
@@ -209,10 +201,10 @@ const FUNCTION: &str = r#"  <Name>:
 <rights>      DeploymentPreference: { Alarms: [!Ref <Name>Alarm] }
 "#;
 
-/// The last row of the alarms in `Mappings`, and the row after it.
+/// Last row of the alarms in `Mappings`, and the row to add.
 const ALARM_ROW: &str = "    HealthGet: { Method: GET, Path: /health, MaxLatency: 1000 }\n";
 const NEW_ALARM_ROW: &str = "    <Name>: { Method: <METHOD>, Path: \"<path>\", MaxLatency: 1000 }\n";
-/// The end of the list of operations in the loop of alarms.
+/// End of the list in the loop of alarms.
 const ALARM_NAME: &str = " HealthGet,\n";
 
 const RIGHTS: &str = r"      Environment: { Variables: { KEYS_TABLE: !Ref KeysTable } }
@@ -229,14 +221,14 @@ async fn <snake>_answers() {
 }
 "#;
 
-/// The operation that shows the shape of an alarm and of an event: GET /health has nothing that others lack.
+/// The operation whose event is the pattern for others.
 const NEIGHBOUR: &str = "health-get";
 
-/// A new operation, and what is known of it in the repository.
+/// A new operation and its surroundings.
 struct New<'n> {
     files: &'n Files,
     operation: &'n Operation<'n>,
-    /// The parameters in its path, each with its name in shared/openapi.yaml if it has one, and an example.
+    /// Path parameters.
     parameters: Vec<Parameter<'n>>,
     tag: String,
 }
@@ -280,7 +272,7 @@ impl<'n> New<'n> {
         Ok(Self { files, operation, parameters, tag })
     }
 
-    /// A text with what belongs to the operation in the place of what is in angle brackets.
+    /// Fills in the placeholders in angle brackets.
     fn fill(&self, text: &str) -> String {
         let Operation { name, method, path, scope } = self.operation;
         let words: Vec<&str> = name.split('-').collect();
@@ -303,7 +295,12 @@ impl<'n> New<'n> {
         places.iter().fold(text.to_owned(), |text, (place, value)| text.replace(place, value))
     }
 
-    /// The path with an example for each parameter.
+    /// Returns the first word of the name, like `categories`.
+    fn resource(&self) -> &str {
+        resource(self.operation.name)
+    }
+
+    /// Returns the path with an example for each parameter.
     fn example(&self) -> String {
         let path = self.operation.path.to_owned();
         self.parameters
@@ -324,15 +321,17 @@ impl<'n> New<'n> {
             "" => (parameters, ""),
             some => (format!("parameters:\n{some}"), NOT_FOUND),
         };
-        let unauthorized = if scope.is_some() { UNAUTHORIZED } else { "" };
-        let security = scope.map(|scope| format!("{{ accessToken: [{scope}] }}")).unwrap_or_default();
+        let (security, unauthorized) = match scope {
+            Some(scope) => (format!("{{ accessToken: [{scope}] }}"), UNAUTHORIZED),
+            None => (String::new(), ""),
+        };
         self.fill(CONTRACT)
             .replace("<security>", &security)
             .replace("<parameters>", &parameters)
             .replace("<refusals>", &format!("{unauthorized}{not_found}"))
     }
 
-    /// The neighbour's event, of this operation.
+    /// Returns the example event, made from that of [`NEIGHBOUR`].
     fn event(&self) -> Result<String, NewError> {
         let path = "local/events/health-get.json";
         let event = self.files.get(path).ok_or(NewError::Place("local/events", "health-get.json"))?;
@@ -367,24 +366,24 @@ impl<'n> New<'n> {
         })
     }
 
-    /// template.yaml with the operation's alarm, and the function after the last one whose name begins with the same word,
-    /// or after all of them.
+    /// Returns template.yaml with the alarm and the function. The function follows the last one of the same resource, or
+    /// else the last one.
     fn template(&self) -> Result<String, NewError> {
         let template = self.alarm()?;
         let rights = if self.operation.scope.is_some() { RIGHTS } else { "" };
         let function = self.fill(FUNCTION).replace("<rights>", rights);
 
         let blocks = blocks(&template);
-        let first_word = tidy::pascal(self.operation.name.split('-').next().unwrap_or_default());
+        let resource = tidy::pascal(self.resource());
         let is_function = |block: &&Block| block.text.contains("Type: AWS::Serverless::Function");
         let functions = || blocks.iter().filter(is_function);
-        let last = functions().rfind(|block| begins_with_word(block.id, &first_word));
+        let last = functions().rfind(|block| begins_with_word(block.id, &resource));
         let last = last.or_else(|| functions().next_back());
         let end = last.ok_or(NewError::Place("template.yaml", "function"))?.end;
         Ok(format!("{}\n{function}{}", &template[..end], &template[end..]))
     }
 
-    /// template.yaml with the operation's row in `Mappings` and its name in the loop that makes the alarms.
+    /// Returns template.yaml with the operation's row in `Mappings` and its name in the loop of alarms.
     fn alarm(&self) -> Result<String, NewError> {
         let template = text(self.files, "template.yaml");
         if !template.contains(ALARM_ROW) || !template.contains(ALARM_NAME) {
@@ -395,7 +394,7 @@ impl<'n> New<'n> {
         Ok(template.replacen(ALARM_NAME, &after(ALARM_NAME, "        <Name>,\n"), 1))
     }
 
-    /// The access matrix with a row for the operation.
+    /// Returns the access matrix with a row for the operation.
     fn access(&self) -> Result<String, NewError> {
         let end = "        unknown => panic!(";
         let access = text(self.files, "tests/api/access.rs");
@@ -406,11 +405,11 @@ impl<'n> New<'n> {
         }
     }
 
-    /// A test of the operation, in the module of its resource.
+    /// Adds a test to the module of the resource.
     fn test(&self, files: &mut Files) -> Result<(), NewError> {
         let caller = self.operation.scope.map(|scope| format!(".scoped(\"{}\")", scope.into_str()));
         let test = self.fill(TEST).replace("<caller>", caller.as_deref().unwrap_or(""));
-        let resource = self.operation.name.split('-').next().unwrap_or_default();
+        let resource = self.resource();
         let path = format!("tests/api/{resource}.rs");
         if !files.contains_key(&path) {
             let main = files.get_mut("tests/api/main.rs").ok_or(NewError::Place("tests/api", "main.rs"))?;
@@ -435,9 +434,13 @@ impl<'n> Parameter<'n> {
     }
 }
 
-/// The tag of the functions whose names begin with the same word; else the last of all tags, that of the API itself.
+fn resource(name: &str) -> &str {
+    name.split_once('-').map_or(name, |(resource, _)| resource)
+}
+
+/// Returns the tag of the resource's other functions, or else the last of all tags.
 fn tag(files: &Files, name: &str, common: &Value) -> String {
-    let (resource, _) = name.split_once('-').unwrap_or((name, ""));
+    let resource = resource(name);
     let is_sibling = |path: &str| {
         path.strip_prefix("functions/").is_some_and(|path| path.starts_with(&format!("{resource}-")))
             && path.ends_with("/openapi.yaml")
@@ -450,15 +453,15 @@ fn tag(files: &Files, name: &str, common: &Value) -> String {
     tag.or(last).unwrap_or_default().to_owned()
 }
 
-/// A resource in the text of template.yaml.
+/// A resource of template.yaml.
 struct Block<'t> {
     id: &'t str,
     text: &'t str,
-    /// The place in the template where the text ends.
+    /// End of the text in the template.
     end: usize,
 }
 
-/// The resources in the text of template.yaml: from the line with the id to the last line that is deeper indented.
+/// Finds the resources in template.yaml. A resource ends with the last line that is indented deeper than its id.
 fn blocks(template: &str) -> Vec<Block<'_>> {
     let mut blocks: Vec<Block> = Vec::new();
     let (mut start, mut at) = (0, 0);
@@ -479,7 +482,7 @@ fn blocks(template: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// Tells if an id begins with a word: `UsersGet` with `Users`, but not with `User`.
+/// Returns whether an id begins with a word: `UsersGet` with `Users`, but not with `User`.
 fn begins_with_word(id: &str, word: &str) -> bool {
     id.strip_prefix(word).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
 }

@@ -1,5 +1,4 @@
-//! Finds the changes between two OpenAPI documents that break clients of the old one. docs/versioning.md has the rules and
-//! their reasons.
+//! Finds breaking changes between two OpenAPI documents. docs/versioning.md explains the rules.
 //!
 //! Inputs may only become wider: requests that were valid stay valid. Responses may only become narrower: clients meet only
 //! values that they expect. New fields in responses are allowed.
@@ -12,7 +11,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-/// The breaks, a sentence each, with the place in front.
+/// Returns the breaking changes, each as a sentence with its place in front.
 pub fn breaks(old: &Value, new: &Value) -> Vec<String> {
     let documents = Documents { old, new };
     let mut found = documents.security_schemes();
@@ -38,11 +37,11 @@ struct Documents<'d> {
 enum Way {
     Input,
     Answer,
-    /// An answer that names its reason by a code: further ones may come, each with fields of its own.
+    /// A problem, identified by a code: new ones with new fields may appear.
     Refusal,
 }
 
-/// The schemas that are being compared, so that one within itself is compared once.
+/// The schemas being compared. A recursive schema is compared once.
 type Trail<'t> = &'t [(Vec<*const Value>, Vec<*const Value>)];
 
 impl Documents<'_> {
@@ -81,7 +80,7 @@ impl Documents<'_> {
         found
     }
 
-    /// Compares who may call an operation: every credential that was enough must stay enough.
+    /// Compares the security of an operation: every sufficient credential must stay sufficient.
     fn security(&self, name: &str, old: &Value, new: &Value) -> Vec<String> {
         let ways = |document: &Value, operation: &Value| {
             let ways = operation.get("security").or(document.get("security")).map(list).unwrap_or_default();
@@ -198,7 +197,7 @@ impl Documents<'_> {
         found
     }
 
-    /// Compares what fits all of some schemas with what now has to fit all of others.
+    /// Compares values that match all of some schemas with values that must match all of others.
     fn schemas(&self, way: Way, old: &[&Value], new: &[&Value], place: &str, trail: Trail) -> Vec<String> {
         let identity = |all: &[&Value]| all.iter().map(|schema| ptr::from_ref(*schema)).collect::<Vec<_>>();
         let here = (identity(old), identity(new));
@@ -301,22 +300,22 @@ impl Documents<'_> {
     }
 }
 
-/// Names of the field that tells refusals apart, in problems (RFC 9457) and in OAuth 2.0.
+/// Field that identifies a problem (RFC 9457) or an OAuth 2.0 error.
 const CODES: [&str; 2] = ["code", "error"];
 
-/// The way of what is within.
+/// Returns the direction of what is inside.
 fn inner(way: Way) -> Way {
     if way == Way::Input { Way::Input } else { Way::Answer }
 }
 
-/// A place within another: `body /price`, `body /price/amount`.
+/// Returns a nested place: `body /price`, `body /price/amount`.
 fn under(place: &str, part: &str) -> String {
     let is_pointer = place.rsplit(' ').next().is_some_and(|last| last.starts_with('/'));
     // An operation's own path is none: `GET /products`.
     if is_pointer && place.contains(": ") { format!("{place}{part}") } else { format!("{place} {part}") }
 }
 
-/// One of the kinds of value that a schema takes, with all that its parts ask of it.
+/// Values of one type that a schema accepts.
 #[derive(Clone)]
 struct Shape<'d> {
     kind: &'static str,
@@ -326,12 +325,12 @@ struct Shape<'d> {
     required: BTreeSet<&'d str>,
     /// True if no other fields are allowed.
     is_closed: bool,
-    /// Schemas of fields that are not listed.
+    /// Schemas of other fields.
     further: Vec<&'d Value>,
     names: Vec<&'d Value>,
     items: Vec<&'d Value>,
     default: Option<&'d Value>,
-    /// True if the document says that new values may appear: `x-open`.
+    /// True if new values may appear (`x-open`).
     is_open: bool,
     code: Option<String>,
 }
@@ -340,12 +339,12 @@ struct Shape<'d> {
 enum Limit {
     AtLeast(f64),
     AtMost(f64),
-    /// A limit without an order, such as a pattern or a format. Several of them hold together.
+    /// A limit without an order, such as a pattern or a format. All of them must hold.
     Same(BTreeSet<String>),
 }
 
 const KINDS: [&str; 7] = ["null", "boolean", "object", "array", "number", "integer", "string"];
-/// Keywords that say nothing about values.
+/// Keywords that do not constrain values.
 const ANNOTATIONS: [&str; 10] = [
     "$comment",
     "deprecated",
@@ -396,7 +395,7 @@ fn narrowed<'d>(document: &'d Value, mut shapes: Vec<Shape<'d>>, schema: &'d Val
 }
 
 impl<'d> Shape<'d> {
-    /// The shape with one keyword more; nothing if no value of its kind is left.
+    /// Adds a keyword. Returns `None` if no value of this type is left.
     fn narrowed(mut self, keyword: &'d str, value: &'d Value) -> Option<Self> {
         match keyword {
             "type" => {
@@ -441,7 +440,7 @@ impl<'d> Shape<'d> {
         some.then_some(self)
     }
 
-    /// The values that it can be, but `limits` can't.
+    /// Returns the values that are possible here, but not with `limits`.
     fn beyond(&self, limits: &Self, way: Way, place: &str) -> Option<String> {
         let allowed = limits.values.as_ref()?;
         let beyond: Option<Vec<String>> = self.values.as_ref().map(|values| {
@@ -455,7 +454,7 @@ impl<'d> Shape<'d> {
         }
     }
 
-    /// Tells if it keeps a limit of another shape.
+    /// Returns whether it keeps a limit of another shape.
     fn keeps(&self, limits: &Self, name: &str) -> bool {
         match (self.limits.get(name), limits.limits.get(name)) {
             (_, None) => true,
@@ -498,7 +497,7 @@ impl Limit {
     }
 }
 
-/// Each alternative once for each code that it may name.
+/// Splits each alternative by the codes that it may have.
 fn by_code<'d>(document: &'d Value, alternatives: Vec<Shape<'d>>) -> Vec<Shape<'d>> {
     let mut apart = Vec::new();
     for shape in alternatives {
@@ -516,7 +515,7 @@ fn by_code<'d>(document: &'d Value, alternatives: Vec<Shape<'d>>) -> Vec<Shape<'
     apart
 }
 
-/// Tells if a keyword constrains values of that kind.
+/// Returns whether a keyword constrains values of a type.
 fn concerns(keyword: &str, kind: &str) -> bool {
     match keyword {
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
@@ -542,7 +541,7 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// The operations, by method and path.
+/// Returns the operations by method and path.
 fn operations(document: &Value) -> BTreeMap<String, &Value> {
     let methods = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
     let mut operations = BTreeMap::new();
@@ -557,12 +556,12 @@ fn is_refusal(status: &str) -> bool {
     status.starts_with(['4', '5'])
 }
 
-/// Says that a part is another now.
+/// Reports a changed part.
 fn change(place: &str, part: &str, old: &Value, new: &Value) -> Option<String> {
     (old != new).then(|| format!("{place}: {part} was {old}, is {new}"))
 }
 
-/// Follows a reference; returns any other value as it is.
+/// Follows a reference. Returns any other value unchanged.
 fn follow<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     match value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
         Some(pointer) => document.pointer(pointer).unwrap_or(&Value::Null),

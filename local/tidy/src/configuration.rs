@@ -1,4 +1,4 @@
-//! The environment variables of the functions, as a table for people.
+//! The table of environment variables in docs/configuration.md.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use super::repository::{Repository, Template, Variable};
 
 pub(super) const PATH: &str = "docs/configuration.md";
 
-/// After this line nothing is written by hand.
+/// Everything below this line is generated.
 const MARK: &str = "<!-- From here on written by `cargo shop tidy`, from template.yaml. -->\n";
 
-/// The document: its part by hand as it is, and a row for each variable of template.yaml.
+/// Returns the document: its written part, and a row for each variable of template.yaml.
 pub(super) fn write(repository: &Repository) -> String {
     let environment = repository.environment();
     let mut variables: BTreeMap<&str, (&Variable, Vec<&str>)> = BTreeMap::new();
@@ -39,7 +39,7 @@ pub(super) fn write(repository: &Repository) -> String {
     )
 }
 
-/// A line about a variable: the first sentence that the template says of the parameter or resource behind it.
+/// Describes a variable by the first sentence of the template about its parameter or resource.
 fn meaning(template: &Template, variable: &Variable) -> String {
     let resource = &template.resource(variable.value)["Properties"]["Description"];
     let description = variable.parameter["Description"].as_str().or(resource.as_str());
@@ -50,7 +50,7 @@ fn meaning(template: &Template, variable: &Variable) -> String {
     text.replace('|', "\\|").replace('<', "\\<")
 }
 
-/// The kind of value that a variable is set to.
+/// Returns the kind of a variable's value.
 fn kind(template: &Template, variable: &Variable) -> &'static str {
     match template.resource(variable.value)["Type"].as_str() {
         Some("AWS::DynamoDB::Table") => "table",
@@ -61,7 +61,7 @@ fn kind(template: &Template, variable: &Variable) -> &'static str {
     }
 }
 
-/// The value of a variable where a deployment says nothing else.
+/// Returns the default value of a variable.
 fn default(variable: &Variable) -> String {
     match (variable.parameter.is_null(), variable.parameter["Default"].as_str()) {
         (true, _) => String::new(),

@@ -1,4 +1,4 @@
-//! The files that are made from others.
+//! Generated files.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -10,10 +10,10 @@ use super::{
     repository::{Repository, entries, texts},
 };
 
-/// After this line in CargoLambda.toml nothing is written by hand.
+/// Everything below this line in CargoLambda.toml is generated.
 const MARK: &str = "# From here on written by `cargo shop tidy`, from the routes in template.yaml.\n";
 
-/// A generated file: what is there, and what should be.
+/// A generated file with its current and its expected text.
 pub(super) struct File<'r> {
     pub name: String,
     found: &'r str,
@@ -25,7 +25,7 @@ impl File<'_> {
         self.found == self.wanted
     }
 
-    /// Its name, if it had to be written.
+    /// Returns its path if it had to be written.
     pub fn write_if_stale(self, root: &Path) -> Result<Option<String>, TidyError> {
         if self.is_fresh() {
             return Ok(None);
@@ -38,8 +38,8 @@ impl File<'_> {
     }
 }
 
-/// `openapi.json`, for a second version `openapi-v2.json`; the routes in `CargoLambda.toml`; the table of variables in
-/// `docs/configuration.md`.
+/// Returns the generated files: `openapi.json`, for a second version `openapi-v2.json`; the routes in `CargoLambda.toml`;
+/// the table of variables in `docs/configuration.md`.
 pub(super) fn files(repository: &Repository) -> Result<Vec<File<'_>>, TidyError> {
     let name = |version: &str| match version {
         "v1" => "openapi.json".to_owned(),
@@ -51,7 +51,7 @@ pub(super) fn files(repository: &Repository) -> Result<Vec<File<'_>>, TidyError>
     Ok(files)
 }
 
-/// The documents that a release writes: `docs/api/v1.json`, and so on for each version.
+/// Returns the documents of a release: `docs/api/v1.json`, and so on for each version.
 pub(super) fn released(repository: &Repository) -> Result<Vec<File<'_>>, TidyError> {
     written_documents(repository, |version| format!("docs/api/{version}.json"))
 }
@@ -71,13 +71,13 @@ fn file(repository: &Repository, name: String, wanted: String) -> File<'_> {
     File { found: repository.text(&name), name, wanted }
 }
 
-/// The OpenAPI document of each version, by its stage.
+/// Returns the OpenAPI document of each version, by its stage.
 pub(super) fn documents(repository: &Repository) -> BTreeMap<String, Value> {
     let stages = repository.template.stages().into_iter();
     stages.map(|stage| (stage.to_owned(), document(repository, stage))).collect()
 }
 
-/// The same as JSON.
+/// Returns the documents as JSON.
 pub(super) fn documents_as_json(
     repository: &Repository,
 ) -> Result<BTreeMap<String, serde_json::Value>, TidyError> {
@@ -85,7 +85,7 @@ pub(super) fn documents_as_json(
     documents.map(|(version, document)| Ok((version, serde_json::to_value(document)?))).collect()
 }
 
-/// The contracts of a version's operations, with what they share, as one OpenAPI document.
+/// Assembles the contracts of a version and their shared parts into one OpenAPI document.
 fn document(repository: &Repository, stage: &str) -> Value {
     let mut document = Mapping::new();
     let (headers, parts): (Vec<_>, Vec<_>) =
@@ -126,7 +126,7 @@ fn paths(repository: &Repository, stage: &str, headers: &[&str]) -> Value {
     Value::Mapping(paths)
 }
 
-/// Gives each response that is no reference the headers that all have, but for those that it describes itself.
+/// Adds the common headers to each response that is not a reference and does not describe them.
 fn add_headers(responses: Option<&mut Value>, names: &[&str]) {
     let responses =
         responses.and_then(Value::as_mapping_mut).into_iter().flatten().map(|(_, response)| response);
@@ -143,7 +143,7 @@ fn add_headers(responses: Option<&mut Value>, names: &[&str]) {
     }
 }
 
-/// CargoLambda.toml: its part by hand as it is, and the routes as the template has them.
+/// Returns CargoLambda.toml: its written part, and the routes of the template.
 fn watch_routes(repository: &Repository) -> String {
     let mut routes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for function in repository.template.functions() {

@@ -1,9 +1,8 @@
-//! Checks of the repository as a whole, beyond those of the compiler.
+//! Checks the repository beyond the compiler.
 //!
-//! [`write()`] renews the files that are made from others: `openapi.json`, the routes in `CargoLambda.toml` and the table
-//! of variables in `docs/configuration.md`.
-//! [`rules`] hold template, contracts, packages and sources against each other; each finding is a sentence that names
-//! the place and what to do.
+//! [`write()`] updates the generated files: `openapi.json`, the routes in `CargoLambda.toml` and the table of variables in
+//! `docs/configuration.md`. [`rules`] compare template, contracts, packages and sources; each finding is a sentence with the
+//! place and what to do.
 
 mod error;
 mod text;
@@ -29,10 +28,10 @@ pub use error::TidyError;
 pub use repository::{Files, Repository, Variable, read};
 pub use text::pascal;
 
-/// Renews the generated files of the repository at `root`, and names those that have changed.
+/// Updates the generated files of the repository at `root`. Returns the paths of changed ones.
 ///
 /// # Errors
-/// Where a source is missing or broken, or a file can't be written.
+/// [`TidyError`].
 pub fn write(root: &Path) -> Result<Vec<String>, TidyError> {
     let mut changed = Vec::new();
     for file in generated::files(&Repository::new(read(root)?)?)? {
@@ -41,12 +40,11 @@ pub fn write(root: &Path) -> Result<Vec<String>, TidyError> {
     Ok(changed)
 }
 
-/// Releases the API as it is: writes the document of each version below docs/api, where the rules then hold the contracts
-/// to it. Names the files that have changed.
+/// Releases the API: writes the document of each version to docs/api, which the contracts must then stay compatible with.
+/// Returns the paths of changed files.
 ///
 /// # Errors
-/// [`TidyError::Broken`] where it breaks what was released before; where a source is missing or broken, or a file can't
-/// be written.
+/// [`TidyError::Broken`] if a released version would break; [`TidyError`].
 pub fn release(root: &Path) -> Result<Vec<String>, TidyError> {
     let repository = Repository::new(read(root)?)?;
     let broken = rules::released(&repository);
@@ -60,18 +58,18 @@ pub fn release(root: &Path) -> Result<Vec<String>, TidyError> {
     Ok(changed)
 }
 
-/// The OpenAPI document of each version, by its stage.
+/// Returns the OpenAPI document of each version, by its stage.
 ///
 /// # Errors
-/// Where a contract holds something that JSON can't.
+/// [`TidyError`].
 pub fn documents(repository: &Repository) -> Result<BTreeMap<String, Value>, TidyError> {
     generated::documents_as_json(repository)
 }
 
-/// Everything that is not as it should be in the repository at `root`.
+/// Returns all findings in the repository at `root`.
 ///
 /// # Errors
-/// Where it can't be judged at all.
+/// [`TidyError`].
 pub fn findings(root: &Path) -> Result<Vec<String>, TidyError> {
     let repository = Repository::new(read(root)?)?;
     Ok(rules::ALL.iter().flat_map(|rule| rule(&repository)).collect())

@@ -1,4 +1,4 @@
-//! The metrics that alarms and the dashboard watch: each must be one that AWS or the functions emit.
+//! Metrics of alarms and the dashboard: AWS or the functions must emit each of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,13 @@ use super::{
     text::between,
 };
 
-/// The namespace of the functions' own metrics, as the template says it.
+/// The functions' namespace in the template.
 const OWN: &str = "AWS::StackName";
 
-/// Metrics of one namespace, and the sets of dimensions under which AWS emits each of them.
+/// Metrics of a namespace, and the sets of dimensions that AWS emits them with.
 type Known = (&'static str, &'static [&'static str], &'static [&'static [&'static str]]);
 
-/// Those of AWS that are worth watching here. Another is added once its dimensions are looked up:
+/// Known metrics of AWS. To add one, look up its dimensions:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/aws-services-cloudwatch-metrics.html>.
 const KNOWN: [Known; 12] = [
     (
@@ -72,18 +72,17 @@ const KNOWN: [Known; 12] = [
     ("AWS/SES", &["Reputation.BounceRate", "Reputation.ComplaintRate"], &[&[]]),
 ];
 
-/// A metric that something watches.
+/// A watched metric.
 struct Watched {
-    /// The alarm or the dashboard that watches it.
+    /// The alarm, or the dashboard.
     by: String,
     namespace: String,
     name: String,
-    /// Without a value where a search takes all.
+    /// A search has no values.
     dimensions: BTreeMap<String, Option<String>>,
 }
 
-/// Whatever an alarm or a dashboard watches is emitted, with just these dimensions, about something that is there; and
-/// what the business emits is watched.
+/// Every watched metric is emitted, with these dimensions and about an existing resource. Every business metric is watched.
 pub fn metrics(repository: &Repository) -> Vec<String> {
     let template = &repository.template;
     let (watched, mut findings) = watched(template);
@@ -126,7 +125,7 @@ fn is_emitted(namespace: &str, name: &str, dimensions: &[&str]) -> bool {
 }
 
 impl Watched {
-    /// Tells if the template has the resource that the value of a dimension names.
+    /// Returns whether the template has the resource of a dimension's value.
     fn refers(&self, template: &Template, dimension: &str, value: &str) -> bool {
         let is = |id: &str, kind: &str| template.resource(id)["Type"] == kind;
         let one =
@@ -189,7 +188,7 @@ impl Watched {
     }
 }
 
-/// All that is watched, and what could not be read of it.
+/// Returns all watched metrics, and findings about unreadable ones.
 fn watched(template: &Template) -> (Vec<Watched>, Vec<String>) {
     let (mut watched, mut findings) = (Vec::new(), Vec::new());
     for (id, alarm) in template.resources("AWS::CloudWatch::Alarm") {
@@ -231,7 +230,7 @@ fn list(value: &Json) -> &[Json] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The metric that an alarm, or a part of it, names.
+/// Returns the metric of an alarm or of a part of it.
 fn of_alarm(id: &str, metric: &Value) -> Option<Watched> {
     let dimension = |dimension: &Value| {
         Some((dimension["Name"].as_str()?.to_owned(), Some(plain(dimension["Value"].as_str()?))))
@@ -244,14 +243,14 @@ fn of_alarm(id: &str, metric: &Value) -> Option<Watched> {
     })
 }
 
-/// A metric of a dashboard, written out: namespace, name, then names and values of its dimensions.
+/// Parses a dashboard metric: namespace, name, then names and values of dimensions.
 fn of_dashboard(id: &str, parts: &[String]) -> Option<Watched> {
     let (namespace, name) = (plain(parts.first()?), parts.get(1)?.clone());
     let pairs = parts[2..].chunks(2).map(|pair| (pair[0].clone(), pair.get(1).map(|value| plain(value))));
     Some(Watched { by: id.to_owned(), namespace, name, dimensions: pairs.collect() })
 }
 
-/// The parts of a dashboard's metric, where `.` stands for the same as before and `...` for all that is missing:
+/// Expands a dashboard metric: `.` repeats an element, `...` repeats all missing ones.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html>.
 fn written_out<'p>(parts: impl Iterator<Item = &'p str>, before: &[String]) -> Vec<String> {
     let parts: Vec<&str> = parts.collect();
@@ -269,7 +268,7 @@ fn written_out<'p>(parts: impl Iterator<Item = &'p str>, before: &[String]) -> V
     all
 }
 
-/// The metrics that an expression looks up by itself, as in
+/// Returns the metrics of a search expression, as in
 /// `SEARCH('{AWS/Lambda,FunctionName} MetricName="Errors"', 'Sum', 300)`.
 fn of_expression(id: &str, expression: &str, watched: &mut Vec<Watched>, findings: &mut Vec<String>) {
     if expression.contains("SELECT ") {
@@ -303,7 +302,7 @@ fn of_expression(id: &str, expression: &str, watched: &mut Vec<Watched>, finding
     }
 }
 
-/// `${X}` as the `X` that a `!Ref X` or `!GetAtt X` reads as; a text of several parts, as it is.
+/// Returns the `X` of `${X}`, which `!Ref X` and `!GetAtt X` read as. Other text stays unchanged.
 fn plain(text: &str) -> String {
     let inner = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
     inner.filter(|inner| !inner.contains('}')).unwrap_or(text).to_owned()

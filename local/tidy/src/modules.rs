@@ -21,7 +21,7 @@ pub(super) fn circles(repository: &Repository, root: &str) -> Result<Vec<String>
     Ok(krate.modules.keys().flat_map(|path| krate.circles_of(path)).collect())
 }
 
-/// A module by the names that lead to it; the crate itself by none.
+/// Names from the crate to a module. Empty for the crate itself.
 type ModulePath = Vec<String>;
 
 struct Crate {
@@ -30,7 +30,7 @@ struct Crate {
 
 struct Module {
     file: String,
-    /// Each name that the file declares or imports, and its place among the file's items.
+    /// Declared and imported names, each with its position among the file's items.
     names: BTreeMap<String, (usize, Name)>,
     /// Paths that begin with `crate`, `self` or `super`.
     uses: Vec<Vec<String>>,
@@ -39,11 +39,11 @@ struct Module {
 enum Name {
     Module,
     Item,
-    /// Stands for that path.
+    /// An import of this path.
     Import(Vec<String>),
 }
 
-/// Something that a module uses: another module, or an item in it with its place there.
+/// Target of a use: a module, or an item of it with its position.
 struct Target<'c> {
     module: &'c [String],
     item: Option<(&'c str, usize)>,
@@ -117,7 +117,7 @@ impl Crate {
         circles
     }
 
-    /// Follows a path from a module to what it means in this crate; nothing where that is unknown or elsewhere.
+    /// Resolves a path used in a module. Returns `None` if it is unknown or outside of the crate.
     fn resolve<'c>(&'c self, from: &[String], path: &[String], depth: usize) -> Option<Target<'c>> {
         let mut module = from.to_vec();
         let mut rest = match path.first()?.as_str() {
@@ -156,7 +156,7 @@ impl Crate {
     }
 }
 
-/// The paths in a file that name something of the crate, but for those in tests.
+/// Paths in a file that name something of the crate, without those in tests.
 struct Uses(Vec<Vec<String>>);
 
 impl Uses {
@@ -181,7 +181,7 @@ impl<'ast> Visit<'ast> for Uses {
         syn::visit::visit_path(self, path);
     }
 
-    /// The words of a macro are no Rust yet: what looks like a path is taken for one.
+    /// Tokens of a macro are not parsed: whatever looks like a path counts as one.
     fn visit_macro(&mut self, call: &'ast Macro) {
         let words = call.tokens.to_string().replace(" :: ", "::").replace(":: ", "::");
         let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
@@ -192,7 +192,7 @@ impl<'ast> Visit<'ast> for Uses {
     }
 }
 
-/// Each name that an import gives to the file, with the path behind it.
+/// Returns the names that an import adds, each with its path.
 fn leaves(tree: &UseTree, path: &mut Vec<String>, visit: &mut impl FnMut(String, Vec<String>)) {
     match tree {
         UseTree::Path(tree) => {
@@ -233,7 +233,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// The name of an item.
+/// Returns the name of an item.
 fn ident(item: &Item) -> Option<String> {
     let ident = match item {
         Item::Const(item) => &item.ident,

@@ -1,4 +1,4 @@
-//! Comments and documents: their words, and the places that they point to.
+//! Words of comments, and links of documents.
 
 use std::collections::BTreeSet;
 
@@ -9,31 +9,13 @@ use super::{
     text::{anchor, between},
 };
 
-/// Words with which a doc comment must not begin. A function's begins with a verb, that of anything else with a noun.
+/// Forbidden first words of a doc comment.
 const QUESTIONS: [&str; 6] = ["How", "What", "Where", "Whether", "Who", "Whoever"];
-
-/// Folders in which some doc comments still begin with one.
-const NOT_YET: [&str; 10] = [
-    "local/bench/src",
-    "local/emulators/src",
-    "local/emulators/src/stripe",
-    "local/runtime/src",
-    "local/shop/src",
-    "local/torture/src",
-    "tests/api",
-    "tests/api/shop",
-    "tests/domain",
-    "tests/domain/simulation",
-];
 
 /// Doc comments begin with a verb or a noun.
 pub(super) fn doc_comments(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for (path, source) in repository.below("", ".rs") {
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        if NOT_YET.contains(&folder) {
-            continue;
-        }
         let mut before = None;
         for (number, line) in source.lines().enumerate() {
             let line = line.trim_start();
@@ -54,7 +36,7 @@ pub(super) fn doc_comments(repository: &Repository) -> Vec<String> {
 /// Extensions of files that documents name.
 const EXTENSIONS: [&str; 6] = [".http", ".json", ".md", ".rs", ".toml", ".yaml"];
 
-/// Files that documents name although they are not there: those of a second version of the API.
+/// Files that documents mention before they exist: those of a second version of the API.
 const LATER: [&str; 2] = ["docs/api/v2.json", "openapi-v2.json"];
 
 /// Links and paths in documents lead to files, folders and headings of the repository.
@@ -100,7 +82,7 @@ pub(super) fn links(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// Tells if a path has a part that begins with a dot: such files are not read.
+/// Returns whether a path has a hidden part. Such files are not read.
 fn is_hidden(path: &str) -> bool {
     path.split('/').any(|part| part.starts_with('.'))
 }
@@ -123,12 +105,12 @@ fn resolved(document: &str, link: &str) -> String {
     parts.join("/")
 }
 
-/// The parts of a Markdown document that point somewhere, or are pointed to.
+/// Parts of a Markdown document that links lead from and to.
 struct Document {
-    /// The anchors of its headings.
+    /// Anchors of the headings.
     anchors: BTreeSet<String>,
     links: Vec<String>,
-    /// Code within the text, as in `code`.
+    /// Inline code.
     code: Vec<String>,
 }
 

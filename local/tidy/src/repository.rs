@@ -1,4 +1,4 @@
-//! The repository's files, and what they say.
+//! The repository's files and their contents.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,13 +11,13 @@ use template::parse;
 
 use super::error::TidyError;
 
-/// The texts of a repository's sources and documents, by their path from its root.
+/// Contents of sources and documents, by path.
 pub type Files = BTreeMap<String, String>;
 
-/// The texts of the repository at `root`.
+/// Reads the repository at `root`.
 ///
 /// # Errors
-/// Where a folder is missing or unreadable.
+/// [`TidyError::Read`].
 pub fn read(root: &Path) -> Result<Files, TidyError> {
     let mut files = Files::new();
     for path in list(root)?.into_iter().filter(|path| path.is_file()) {
@@ -29,7 +29,7 @@ pub fn read(root: &Path) -> Result<Files, TidyError> {
     Ok(files)
 }
 
-/// Collects texts. Names that begin with a dot, and files that are no text, are data and not sources.
+/// Collects text files. Hidden and binary files are left out.
 fn collect(root: &Path, path: PathBuf, files: &mut Files) -> Result<(), TidyError> {
     let dotted = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     if dotted {
@@ -50,27 +50,23 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, TidyError> {
     entries.map(|entry| entry.map(|entry| entry.path()).map_err(unreadable)).collect()
 }
 
-/// The repository as the rules see it.
+/// The repository as rules see it.
 pub struct Repository {
-    /// template.yaml.
     pub(super) template: Template,
-    /// shared/openapi.yaml.
     pub(super) common: Value,
-    /// The folders below functions/, by name.
+    /// Folders below functions/, by name.
     pub(super) folders: BTreeMap<String, Folder>,
-    /// All of it.
     pub(super) files: Files,
 }
 
-/// An environment variable of a function, as template.yaml sets it.
+/// An environment variable of a function in template.yaml.
 pub struct Variable<'r> {
-    /// Its name.
     pub name: &'r str,
-    /// The text that it is set to: of `!Ref X`, that is `X`.
+    /// The value, for `!Ref X` the text `X`.
     pub value: &'r str,
-    /// The parameter of that name; null where the value is something else, such as a table.
+    /// The parameter of that name, or null for another value, such as a table.
     pub(super) parameter: &'r Value,
-    /// True if Globals set it, for all functions.
+    /// True if Globals set it for all functions.
     pub is_global: bool,
 }
 
@@ -86,7 +82,7 @@ impl<'r> Variable<'r> {
         })
     }
 
-    /// Tells if it is empty unless a deployment sets it. Functions treat an empty variable as a missing one.
+    /// Returns whether it is empty by default. Functions treat an empty variable as missing.
     pub fn is_optional(&self) -> bool {
         self.parameter["Default"] == ""
     }
@@ -97,15 +93,15 @@ impl<'r> Variable<'r> {
 pub(super) struct Folder {
     pub manifest: toml::Table,
     pub main: String,
-    /// Its operations, by file: openapi.yaml, and openapi-….yaml for each further route.
+    /// Operations by file: openapi.yaml, and openapi-….yaml for each further route.
     pub contracts: BTreeMap<String, Value>,
 }
 
 impl Repository {
-    /// Reads the contracts, the manifests and the template among the files.
+    /// Parses contracts, manifests and the template.
     ///
     /// # Errors
-    /// Where one of them is no valid YAML or TOML.
+    /// [`TidyError`].
     pub fn new(files: Files) -> Result<Self, TidyError> {
         let yaml = |path: &str| {
             let text = files.get(path).map_or("", String::as_str);
@@ -135,12 +131,12 @@ impl Repository {
         Ok(Self { template, common, folders, files })
     }
 
-    /// The contract of a route, if there is one.
+    /// Returns the contract of a route.
     pub(super) fn contract(&self, function: &Function, route: &Route) -> Option<&Value> {
         self.folders.get(function.name())?.contracts.get(&route.contract)
     }
 
-    /// The rights of each function, by its name: an action and a resource (`ProductsTable`, `ProductsTable/index/*`).
+    /// Returns the rights of each function: pairs of an action and a resource (`ProductsTable`, `ProductsTable/index/*`).
     pub fn rights(&self) -> BTreeMap<String, BTreeSet<(String, String)>> {
         let rights = |statement: &Value| {
             let resource = statement["Resource"].as_str().unwrap_or_default();
@@ -156,7 +152,7 @@ impl Repository {
             .collect()
     }
 
-    /// The environment variables that template.yaml sets for each function, its own and those of Globals, by its name.
+    /// Returns the environment variables of each function, including those of Globals.
     pub fn environment(&self) -> BTreeMap<String, Vec<Variable<'_>>> {
         let template = &self.template;
         let functions = template.functions().into_iter();
@@ -169,12 +165,12 @@ impl Repository {
             .collect()
     }
 
-    /// The text of a file; nothing where there is none.
+    /// Returns the text of a file, or an empty one.
     pub(super) fn text(&self, path: &str) -> &str {
         self.files.get(path).map_or("", String::as_str)
     }
 
-    /// The files of that extension below a folder.
+    /// Returns the files with an extension below a folder.
     pub(super) fn below<'r>(
         &'r self,
         folder: &str,
@@ -186,7 +182,7 @@ impl Repository {
     }
 }
 
-/// template.yaml. CloudFormation's short forms (`!Ref X`, `!GetAtt X.Arn`, `!Sub …`) read as their text.
+/// template.yaml. Short forms of functions (`!Ref X`, `!GetAtt X.Arn`, `!Sub …`) become their text.
 pub(super) struct Template(pub Value);
 
 impl Template {
@@ -194,36 +190,36 @@ impl Template {
         &self.0["Resources"][id]
     }
 
-    /// The properties of all resources of a type, by logical id.
+    /// Returns the properties of all resources of a type, by logical id.
     pub fn resources(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
         let resources = entries(&self.0["Resources"]).filter(move |(_, resource)| resource["Type"] == kind);
         resources.map(|(id, resource)| (id, &resource["Properties"]))
     }
 
-    /// The properties that all functions inherit.
+    /// Returns the properties that all functions inherit.
     pub fn globals(&self) -> &Value {
         &self.0["Globals"]["Function"]
     }
 
-    /// The functions, in the template's order.
+    /// Returns the functions in the template's order.
     pub fn functions(&self) -> Vec<Function<'_>> {
         let functions = self.resources("AWS::Serverless::Function");
         functions.map(|(id, properties)| Function { id, properties, template: self }).collect()
     }
 
-    /// The names of the environment variables that all functions have.
+    /// Returns the names of the variables that all functions have.
     pub fn variables(&self) -> BTreeSet<&str> {
         entries(&self.globals()["Environment"]["Variables"]).map(|(name, _)| name).collect()
     }
 
-    /// The stages, with which every path begins: the versions of the API, each a REST API of its own.
+    /// Returns the stages: the versions of the API, each a REST API.
     pub fn stages(&self) -> Vec<&str> {
         let apis = self.resources("AWS::Serverless::Api");
         apis.filter_map(|(_, api)| api["StageName"].as_str()).collect()
     }
 }
 
-/// A function as the template has it.
+/// A function in the template.
 #[derive(Clone, Copy)]
 pub(super) struct Function<'t> {
     pub id: &'t str,
@@ -231,13 +227,13 @@ pub(super) struct Function<'t> {
     template: &'t Template,
 }
 
-/// A method and path that a function answers.
+/// A route of a function.
 pub(super) struct Route<'t> {
-    /// Its name in the contract: the function's, and after it that of the event where that is not `Http`.
+    /// Operation id: the function's name, followed by that of the event unless it is `Http`.
     pub operation: String,
-    /// The file in the function's folder that has its contract.
+    /// Contract file in the function's folder.
     pub contract: String,
-    /// The stage of the API that it belongs to.
+    /// Stage of its API.
     pub stage: &'t str,
     pub method: &'t str,
     pub path: &'t str,
@@ -245,13 +241,13 @@ pub(super) struct Route<'t> {
 }
 
 impl<'t> Function<'t> {
-    /// The name that folder, package, binary and operation share.
+    /// Name of folder, package, binary and operation.
     pub fn name(&self) -> &'t str {
         let code = self.properties["CodeUri"].as_str().unwrap_or_default();
         code.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Its routes: none or one for most functions, two where a page has two methods or a document two addresses.
+    /// Routes. A page may have two methods, a document two paths.
     pub fn routes(&self) -> Vec<Route<'t>> {
         let events = entries(&self.properties["Events"]).filter(|(_, event)| event["Type"] == "Api");
         let route = |(event, properties): (&str, &'t Value)| {
@@ -270,12 +266,12 @@ impl<'t> Function<'t> {
         events.filter_map(route).collect()
     }
 
-    /// The names of its own environment variables, beside those of all functions.
+    /// Returns the names of its own environment variables, without those of Globals.
     pub fn variables(&self) -> BTreeSet<&'t str> {
         entries(&self.properties["Environment"]["Variables"]).map(|(name, _)| name).collect()
     }
 
-    /// Its IAM statements, whether in its own policies or in those of a role that is written out.
+    /// Returns its IAM statements, in its policies or in an explicit role.
     pub fn statements(&self) -> Vec<&'t Value> {
         let own = elements(&self.properties["Policies"]).map(|policy| &policy["Statement"]);
         let role =
@@ -286,18 +282,18 @@ impl<'t> Function<'t> {
     }
 }
 
-/// The entries of a mapping whose keys are text; none where the value is something else.
+/// Returns the entries of a mapping with text keys, none for another value.
 pub(super) fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let mapping = value.as_mapping().into_iter().flatten();
     mapping.filter_map(|(key, value)| key.as_str().map(|key| (key, value)))
 }
 
-/// The elements of a sequence; none where the value is something else.
+/// Returns the elements of a sequence, none for another value.
 pub(super) fn elements(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_sequence().into_iter().flatten()
 }
 
-/// The texts in a sequence.
+/// Returns the texts of a sequence.
 pub(super) fn texts(value: &Value) -> impl Iterator<Item = &str> {
     elements(value).filter_map(Value::as_str)
 }

@@ -1,4 +1,4 @@
-//! The rules. Each gives a sentence for each place that breaks it.
+//! The rules. Each returns a sentence per violation.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,10 +19,9 @@ use super::{
 
 pub use super::metrics::metrics;
 
-/// A rule: what is wrong in a repository.
+/// A rule: returns what is wrong in a repository.
 pub type Rule = fn(&Repository) -> Vec<String>;
 
-/// All of them.
 pub const ALL: [Rule; 23] = [
     generated_files,
     packages,
@@ -60,7 +59,7 @@ pub fn generated_files(repository: &Repository) -> Vec<String> {
     }
 }
 
-/// Template, folders, packages, binaries and contracts are about the same functions, under the same names.
+/// Template, folders, packages, binaries and contracts have the same functions with the same names.
 pub fn packages(repository: &Repository) -> Vec<String> {
     let functions = repository.template.functions();
     let in_template: BTreeSet<&str> = functions.iter().map(Function::name).collect();
@@ -112,7 +111,7 @@ fn package(repository: &Repository, function: &Function) -> Vec<String> {
     findings
 }
 
-/// A function can name the domain crate, but nothing below it.
+/// A function depends on the domain crate alone.
 pub fn dependencies(repository: &Repository) -> Vec<String> {
     let allowed = ["shared"];
     let tables = ["package", "bin", "dependencies", "lints"];
@@ -135,8 +134,8 @@ pub fn dependencies(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// No function repeats a variable of Globals, and local/env mentions every variable. That a function reads the variables
-/// that it has, and no others, is for tests/api/variables.rs to show.
+/// No function repeats a variable of Globals, and local/env mentions every variable. tests/api/variables.rs checks which
+/// variables each function reads.
 pub fn variables(repository: &Repository) -> Vec<String> {
     let globals = repository.template.variables();
     let mut all = globals.clone();
@@ -155,15 +154,15 @@ pub fn variables(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// The top module of `shared` that a source belongs to.
+/// Returns the top module of `shared` that a source belongs to.
 fn module(path: &str) -> &str {
     super::text::name(path.trim_start_matches("shared/src/"))
 }
 
-/// Types of resources that a function may have rights on only if one of its variables names the resource.
+/// Resource types that a function may have rights on only if one of its variables names the resource.
 const GUARDED: [&str; 3] = ["AWS::DynamoDB::Table", "AWS::Events::EventBus", "AWS::SecretsManager::Secret"];
 
-/// A function may do what its code does, on the tables, secrets and event buses that it knows, and nothing else.
+/// A function has exactly the rights that its code needs, on tables, secrets and event buses that it knows.
 pub fn rights(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for function in repository.template.functions() {
@@ -230,15 +229,15 @@ fn excess(id: &str, statement: &Value) -> Vec<String> {
     ])
 }
 
-/// The logical id in the name of a resource: `ProductsTable.Arn`, `${ProductsTable.Arn}/index/*`, `HmacSecret`.
+/// Returns the logical id in a resource's name: `ProductsTable.Arn`, `${ProductsTable.Arn}/index/*`, `HmacSecret`.
 fn resource_of(name: &str) -> &str {
     super::text::name(name.trim_start_matches("${"))
 }
 
-/// The first value of a secret whose keys the shop makes itself.
+/// Initial value of a secret whose keys the shop generates.
 const NO_KEYS_YET: &str = r#"{"keys":[]}"#;
 
-/// Something calls each function, may do so, and is not held up by what the function can't do.
+/// Each function has a trigger with the right to invoke it and sufficient failure handling.
 pub fn triggers(repository: &Repository) -> Vec<String> {
     let template = &repository.template;
     let called = |kind, key: &str| -> BTreeSet<&str> {
@@ -273,7 +272,7 @@ pub fn triggers(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// Settings that keep one bad record from holding up all others of a stream.
+/// Settings that keep one bad record from blocking a stream.
 fn stream(id: &str, event: &Value) -> Vec<String> {
     let needs = |holds: bool, what: &str| {
         (
@@ -295,7 +294,7 @@ fn stream(id: &str, event: &Value) -> Vec<String> {
     ])
 }
 
-/// Calls of the use cases that hash a password.
+/// Use cases that hash a password.
 const HASHING: [&str; 7] = [
     "accounts::register(",
     "accounts.change_password(",
@@ -306,12 +305,12 @@ const HASHING: [&str; 7] = [
     "authorization.decide(",
 ];
 
-/// The megabytes with which Lambda gives a function a whole core:
+/// Memory in MB for a whole vCPU:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>.
 const WHOLE_CORE: u64 = 1769;
 
-/// Every function is run as the design says: time limits in order, processor time where passwords are hashed, logs kept
-/// for so long, an alarm that brings the old version back.
+/// Functions run as designed: consistent timeouts, a whole vCPU for password hashing, log retention, and an alarm that rolls
+/// back.
 pub fn operation(repository: &Repository) -> Vec<String> {
     let globals = repository.template.globals();
     let timeout = Duration::from_secs(globals["Timeout"].as_u64().unwrap_or_default());
@@ -357,7 +356,7 @@ pub fn operation(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// Alarms that roll back a bad deployment: for each route of a function, one on its errors and latency.
+/// Alarms that roll back a bad deployment: for each route, on errors and latency.
 fn roll_back(repository: &Repository, function: &Function) -> Vec<String> {
     let id = function.id;
     let named = elements(&function.properties["DeploymentPreference"]["Alarms"]);
@@ -385,8 +384,7 @@ fn roll_back(repository: &Repository, function: &Function) -> Vec<String> {
     findings
 }
 
-/// Every alarm tells somebody, when it begins and when it is over, and leads to a chapter of the runbook; and every
-/// chapter has an alarm.
+/// Every alarm notifies on start and end, and has a chapter in the runbook. Every chapter has an alarm.
 pub fn alarms(repository: &Repository) -> Vec<String> {
     let runbook = "docs/operating.md";
     let chapters: BTreeSet<String> = headings(repository.text(runbook), "### ").map(anchor).collect();
@@ -423,8 +421,8 @@ pub fn alarms(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// The operations that a limit of their own holds back: where passwords can be guessed, mails be caused, tokens be had,
-/// stock be taken, or Stripe be called, by whoever comes.
+/// Operations that need their own throttling: anyone can guess passwords, cause mails, get tokens, reserve stock or call
+/// Stripe with them.
 const THROTTLED: [&str; 10] = [
     "oauth-authorize-submit",
     "oauth-token",
@@ -438,7 +436,7 @@ const THROTTLED: [&str; 10] = [
     "users-verify-email",
 ];
 
-/// Limits are on routes that are there, and the operations that need their own have them.
+/// Throttling settings belong to existing routes, and the operations that need them have them.
 pub fn throttles(repository: &Repository) -> Vec<String> {
     let apis = repository.template.resources("AWS::Serverless::Api");
     let settings = apis.flat_map(|(_, api)| elements(&api["MethodSettings"]));
@@ -474,12 +472,12 @@ pub fn throttles(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// A stack may have 500 resources. An operation takes seven; so this leaves room for some ten of them, in which to split
-/// the stack without haste.
+/// A stack may have 500 resources, and an operation takes seven. This leaves room for some ten operations, and so time to
+/// split the stack.
 /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>
 const MOST_RESOURCES: usize = 430;
 
-/// The stack has fewer resources than fit into one, once SAM has made of each function what it is made of.
+/// The expanded stack stays below the limit of resources.
 pub fn resources(repository: &Repository) -> Vec<String> {
     let count: usize = entries(&repository.template.0["Resources"])
         .map(|(_, resource)| made_of(resource))
@@ -494,7 +492,7 @@ pub fn resources(repository: &Repository) -> Vec<String> {
     )])
 }
 
-/// The number of resources into which SAM expands one; samtranslator 1.115 gives the same total (383).
+/// Returns the number of resources that SAM expands one into. samtranslator 1.115 gives the same total (383).
 fn made_of(resource: &Value) -> usize {
     let properties = &resource["Properties"];
     match resource["Type"].as_str() {
@@ -515,7 +513,7 @@ fn made_of(resource: &Value) -> usize {
     }
 }
 
-/// Contracts agree with the routes: names, path parameters, API keys.
+/// Contracts match routes: names, path parameters, API keys.
 pub fn contracts(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for (function, route) in routes(repository) {
@@ -543,8 +541,7 @@ pub fn contracts(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// Contracts leave nothing out: each operation tells what it is for, shows what it takes and answers, and has every
-/// status that follows from what it takes.
+/// Contracts are complete: descriptions, examples, and every status that follows from the input.
 pub fn contracts_are_complete(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for document in generated::documents(repository).values() {
@@ -558,7 +555,7 @@ pub fn contracts_are_complete(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// Gaps in an operation's contract.
+/// Returns what an operation's contract lacks.
 fn gaps(document: &Value, operation: &Value) -> Vec<String> {
     let mut gaps = Vec::new();
     for name in ["summary", "description", "tags"].into_iter().filter(|name| operation[name].is_null()) {
@@ -609,7 +606,7 @@ fn gaps(document: &Value, operation: &Value) -> Vec<String> {
     gaps
 }
 
-/// Follows a reference; returns any other value as it is.
+/// Follows a reference. Returns any other value unchanged.
 fn follow<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     let Some(reference) = value["$ref"].as_str() else { return value };
     reference.split('/').skip(1).fold(document, |place, name| &place[name])
@@ -619,7 +616,7 @@ fn has_example(value: &Value) -> bool {
     !value["example"].is_null() || entries(&value["examples"]).next().is_some()
 }
 
-/// Contracts say of access and input what the code asks for.
+/// Contracts match the code in scopes and inputs.
 pub fn contracts_match_code(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for (name, folder) in &repository.folders {
@@ -664,18 +661,18 @@ pub fn contracts_match_code(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// The scopes that an operation names.
+/// Returns the scopes of an operation.
 fn scopes(contract: &Value) -> impl Iterator<Item = &str> {
     elements(&contract["security"]).flat_map(|way| texts(&way["accessToken"]))
 }
 
-/// Every function, with each of its routes.
+/// Returns all functions with each of their routes.
 fn routes(repository: &Repository) -> impl Iterator<Item = (Function<'_>, Route<'_>)> {
     let functions = repository.template.functions().into_iter();
     functions.flat_map(|function| function.routes().into_iter().map(move |route| (function, route)))
 }
 
-/// The parameters of an operation: name and place.
+/// Returns the parameters of an operation: name and place.
 fn parameters<'r>(
     repository: &'r Repository,
     contract: &'r Value,
@@ -688,7 +685,7 @@ fn parameters<'r>(
     })
 }
 
-/// Every reference leads somewhere, and every component is referred to.
+/// Every reference has a target, and every component is used.
 pub fn references(repository: &Repository) -> Vec<String> {
     let mut used = BTreeSet::new();
     for document in generated::documents(repository).values() {
@@ -707,7 +704,7 @@ pub fn references(repository: &Repository) -> Vec<String> {
     dangling.chain(unused).collect()
 }
 
-/// Released versions stay compatible: compares each document in docs/api with the contracts of its version.
+/// Contracts stay compatible with the released documents in docs/api.
 pub fn released(repository: &Repository) -> Vec<String> {
     let documents = match generated::documents_as_json(repository) {
         Ok(documents) => documents,
@@ -736,8 +733,7 @@ fn walk(value: &Value, visit: &mut impl FnMut(&Value)) {
     value.as_mapping().into_iter().flatten().for_each(|(_, entry)| walk(entry, visit));
 }
 
-/// docs/errors.md lists every code that a client can meet, with its status: those of the code, of the contracts and of
-/// API Gateway.
+/// docs/errors.md lists every error code with its status: those of the code, the contracts and API Gateway.
 pub fn problem_codes(repository: &Repository) -> Vec<String> {
     let rows: BTreeMap<&str, &str> = table_rows(repository.text("docs/errors.md")).into_iter().collect();
     let mut met: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -766,18 +762,18 @@ pub fn problem_codes(repository: &Repository) -> Vec<String> {
     unknown.chain(missing).collect()
 }
 
-/// The codes that a function `code` in a source gives.
+/// Returns the codes of a function `code` in a source.
 fn codes_in(source: &str) -> Vec<(String, String)> {
     names_given(source, "code").map(|code| (code.to_owned(), String::new())).collect()
 }
 
-/// The names that a source's functions of that name give, one for each of an enum's variants.
+/// Returns the strings that a function of a source returns, one for each variant of an enum.
 fn names_given<'s>(source: &'s str, function: &str) -> impl Iterator<Item = &'s str> {
     let bodies = between(source, &format!("fn {function}("), "\n    }\n").into_iter();
     bodies.flat_map(|body| between(body, "=> \"", "\""))
 }
 
-/// The codes in the contracts' schemas, with the status that stands beside them. OAuth calls its codes `error`.
+/// Returns the codes of the contracts with their status. OAuth calls its codes `error`.
 fn codes_in_contracts(repository: &Repository) -> Vec<(String, String)> {
     let mut codes = Vec::new();
     let mut collect = |value: &Value| {
@@ -793,7 +789,7 @@ fn codes_in_contracts(repository: &Repository) -> Vec<(String, String)> {
     codes
 }
 
-/// The codes that API Gateway answers by itself.
+/// Returns the codes of the gateway responses.
 fn codes_of_gateway(repository: &Repository) -> Vec<(String, String)> {
     let resources = entries(&repository.template.0["Resources"]).map(|(_, resource)| &resource["Properties"]);
     let responses = resources.flat_map(|properties| entries(&properties["GatewayResponses"]));
@@ -808,8 +804,7 @@ fn codes_of_gateway(repository: &Repository) -> Vec<(String, String)> {
     codes.collect()
 }
 
-/// docs/events tells of each type of event: once in a schema, once in the tables for people. Each entry of an order's
-/// timeline becomes one.
+/// docs/events describes each event type once in a schema and once in the tables. Each timeline event of an order has one.
 pub fn events(repository: &Repository) -> Vec<String> {
     let told: BTreeSet<&str> =
         table_rows(repository.text("docs/events/README.md")).into_iter().map(|(name, _)| name).collect();
@@ -839,7 +834,7 @@ pub fn events(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// Each client of AWS and of the payment provider, and the one module of `shared` that knows it.
+/// Clients of AWS and Stripe, each with the only module of `shared` that uses it.
 const CLIENTS: [(&str, &str); 5] = [
     ("aws_sdk_dynamodb", "store"),
     ("aws_sdk_eventbridge", "events"),
@@ -848,7 +843,7 @@ const CLIENTS: [(&str, &str); 5] = [
     ("hyper_rustls", "payments"),
 ];
 
-/// One module of `shared` alone knows each service, and the domain is pure.
+/// One module of `shared` uses each service, and the domain is pure.
 pub fn layers(repository: &Repository) -> Vec<String> {
     let mut findings = Vec::new();
     for (path, source) in repository.below("shared/src/", ".rs") {
@@ -867,7 +862,7 @@ pub fn layers(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// Each module uses only what is declared above it, in every crate that is a library.
+/// Each module uses only what is declared above it, in every library crate.
 pub fn order(repository: &Repository) -> Vec<String> {
     let crates = repository.files.keys().filter(|path| path.ends_with("/src/lib.rs"));
     let mut findings = Vec::new();
@@ -890,7 +885,7 @@ pub fn links(repository: &Repository) -> Vec<String> {
     prose::links(repository)
 }
 
-/// Nothing is left for later.
+/// Nothing is left unfinished.
 pub fn unfinished(repository: &Repository) -> Vec<String> {
     let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("unimplemented", "!")];
     let mut findings = Vec::new();
@@ -904,7 +899,7 @@ pub fn unfinished(repository: &Repository) -> Vec<String> {
     findings
 }
 
-/// The sentences of those that don't hold.
+/// Returns the sentences whose condition does not hold.
 fn named<const N: usize>(conditions: [(bool, String); N]) -> Vec<String> {
     conditions.into_iter().filter(|(holds, _)| !holds).map(|(_, sentence)| sentence).collect()
 }

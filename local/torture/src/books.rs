@@ -1,4 +1,4 @@
-//! The books of the shop, held against each other and against the pretend Stripe's ledger.
+//! Audits the shop's data against itself and against the Stripe emulator's ledger.
 
 use fastrand::Rng;
 use std::{
@@ -23,12 +23,12 @@ use super::{
     client::{Call, Client},
 };
 
-/// How many pieces there are of each product: some sell out at once, some never.
+/// Stock of each product: some sell out at once, some never.
 const STOCKS: [i64; 8] = [3, 10, 30, 100, 300, 1_000, 100_000, 1_000_000];
-/// How often a stock is looked at.
+/// Interval of the checks of a stock.
 const GLANCE_EVERY: Duration = Duration::from_millis(500);
 
-/// Puts products of its own into the catalogue, and gives their ids.
+/// Creates products for this run. Returns their ids.
 pub(super) async fn stock_up(
     client: &Client,
     staff: &str,
@@ -53,7 +53,7 @@ pub(super) async fn stock_up(
     Ok(products)
 }
 
-/// Looks at a stock from time to time: no moment may show a wrong one.
+/// Checks a stock now and then: it must be consistent at any moment.
 pub(super) async fn watch(client: Arc<Client>, products: Arc<Vec<String>>) {
     for product in products.iter().cycle() {
         sleep(GLANCE_EVERY).await;
@@ -80,7 +80,7 @@ fn is_sound(stock: &Value) -> bool {
     available >= 0 && reserved >= 0 && available + reserved == count("on_hand")
 }
 
-/// How many checks were made, and what does not agree, be it only for now.
+/// Runs all checks. Returns their number and the differences, some of which may be temporary.
 pub(super) async fn compare(
     client: &Client,
     data: &Path,
@@ -134,7 +134,7 @@ pub(super) async fn compare(
     Ok((checks, wrong))
 }
 
-/// What must be true of an order at rest.
+/// Checks a settled order.
 fn judge(order: &Value, sums: &Sums) -> Vec<(bool, &'static str)> {
     let each = |list: &str| order[list].as_array().cloned().unwrap_or_default();
     let sum = |name: &str| {
@@ -175,7 +175,7 @@ fn text<'a>(object: &'a Value, name: &str) -> &'a str {
     object[name].as_str().unwrap_or_default()
 }
 
-/// All pages of a list.
+/// Reads all pages of a list.
 async fn all(client: &Client, operation: &'static str, path: &str, token: &str) -> Vec<Value> {
     let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {

@@ -1,4 +1,4 @@
-//! Requests to the shop, asked again until they are answered, and the tally of all that.
+//! Requests with retries, and their tally.
 
 use fastrand::Rng;
 use std::{
@@ -22,12 +22,12 @@ use tokio::time::sleep;
 
 use super::TortureError;
 
-/// So often a request is tried that is not answered, or by a 503.
+/// Maximum attempts without a response or with a 503.
 const TRIES: u32 = 40;
-/// The pause before the second try, which doubles, and the longest.
+/// First pause before a retry, which doubles, and the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Longer than the shop may take for an answer.
+/// Exceeds the shop's maximum response time.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
 pub(super) struct Client {
@@ -37,18 +37,17 @@ pub(super) struct Client {
     tally: Mutex<Tally>,
 }
 
-/// A request.
 #[derive(Clone)]
 pub(super) struct Call {
     pub operation: &'static str,
     pub method: Method,
-    /// Behind the API's version.
+    /// Path below the version.
     pub path: String,
     pub body: Option<Value>,
     pub token: String,
-    /// The `Idempotency-Key`, of what has an effect.
+    /// `Idempotency-Key` of a request with an effect.
     pub key: Option<String>,
-    /// The statuses that it may have.
+    /// Allowed statuses.
     pub expected: &'static [u16],
 }
 
@@ -59,7 +58,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Whether it is the last word, so that the same request gets the same again.
+    /// True if a repeated request must get the same response.
     fn is_final(&self) -> bool {
         matches!(self.status, 200 | 201)
     }
@@ -71,7 +70,7 @@ impl Call {
         Self { operation, method: Method::GET, path, body: None, token, key: None, expected }
     }
 
-    /// A request that has an effect, with a key of its own.
+    /// Makes a request with an effect, with a new idempotency key.
     pub fn post(
         operation: &'static str,
         path: String,
@@ -98,7 +97,7 @@ impl Client {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks, sometimes several times at once, and sometimes once more afterwards: with one key there is one answer.
+    /// Sends a request, sometimes several times at once and once more afterwards: one key must get one response.
     pub async fn ask_oddly(&self, call: &Call, rng: &mut Rng) -> Option<Answer> {
         let twins = if rng.usize(..100) < 15 { 2 + rng.usize(..3) } else { 1 };
         let answers: Vec<_> =
@@ -117,7 +116,7 @@ impl Client {
         Some(last_word)
     }
 
-    /// Asks until there is an answer.
+    /// Sends a request until it gets a response.
     pub async fn ask(&self, call: &Call) -> Option<Answer> {
         let mut pause = FIRST_PAUSE;
         for _ in 0..TRIES {
@@ -154,14 +153,14 @@ impl Client {
     }
 }
 
-/// What was asked, and what came of it.
+/// Tally of all requests.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// How often, by operation and status; 0 where there was no answer.
+    /// Responses by operation and status, 0 for none.
     answers: BTreeMap<(&'static str, u16), usize>,
     pub orders: usize,
     pub customers: Vec<Id<User>>,
-    /// The orders that a customer was told of.
+    /// Orders that a customer was told of.
     pub acknowledged: Vec<String>,
     pub repeats: usize,
     pub retries: usize,
@@ -175,7 +174,7 @@ impl Tally {
         *self.answers.entry((operation, status)).or_default() += 1;
     }
 
-    /// A promise that was broken.
+    /// Records a broken promise.
     pub fn violation(&mut self, what: String) {
         eprintln!("VIOLATION  {what}");
         self.violations.push(what);

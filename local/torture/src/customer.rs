@@ -1,4 +1,4 @@
-//! One customer after the other, and the staff that has to do with them.
+//! Random customers, and the staff that serves them.
 
 use fastrand::Rng;
 use std::{sync::Arc, time::Instant};
@@ -17,7 +17,7 @@ use super::{
     client::{Call, Client},
 };
 
-/// The cards that they pay with, the good one the most often.
+/// Payment methods, mostly valid ones.
 const CARDS: [&str; 16] = [
     "pm_card_visa",
     "pm_card_visa",
@@ -42,7 +42,7 @@ pub(super) struct Customer {
     rng: Rng,
     client: Arc<Client>,
     products: Arc<Vec<String>>,
-    /// Tokens of the customer, of somebody else, and of the staff.
+    /// Access tokens of the customer, another customer and staff.
     token: String,
     stranger: String,
     staff: String,
@@ -69,7 +69,7 @@ impl Customer {
         Ok(customer)
     }
 
-    /// New tokens, since each is good for minutes only.
+    /// Renews the tokens, which expire after minutes.
     fn take_tokens(&mut self) -> Result<(), TortureError> {
         self.token = self.client.token(self.id, Role::Customer)?;
         self.stranger = self.client.token(keys::user(Role::Customer)?, Role::Customer)?;
@@ -77,7 +77,7 @@ impl Customer {
         Ok(())
     }
 
-    /// Orders, and does something with it, again and again.
+    /// Orders and acts on the order, again and again.
     pub async fn live(mut self, until: Instant) {
         self.client.tally().customers.push(self.id);
         while Instant::now() < until && self.take_tokens().is_ok() {

@@ -1,4 +1,4 @@
-//! Kills the processes of the shop's functions, as machines fail: at any moment, without a word.
+//! Kills processes of the shop's functions at random moments, as machines fail.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use fastrand::Rng;
 
 use super::client::Client;
 
-/// The longest pause between two kills, in milliseconds.
+/// Maximum pause between two kills, in milliseconds.
 const LONGEST_PAUSE: usize = 3_000;
 
-/// Kills one after the other.
+/// Kills processes, forever.
 pub(super) async fn run(client: Arc<Client>, mut rng: Rng) {
     loop {
         sleep(Duration::from_millis(rng.usize(..LONGEST_PAUSE) as u64)).await;
@@ -22,7 +22,7 @@ pub(super) async fn run(client: Arc<Client>, mut rng: Rng) {
     }
 }
 
-/// The ids of all processes that run a function of the shop at that address, as Linux tells them.
+/// Returns the ids of all processes that run a function of the shop at a URL, from Linux's /proc.
 fn instances(url: &str) -> Vec<String> {
     let functions = template::repository().join("functions");
     let public_url = format!("PUBLIC_URL={url}");

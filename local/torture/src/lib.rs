@@ -1,6 +1,5 @@
-//! A running shop, tortured from outside: many customers and a staff at once, whose histories follow from a seed, retries
-//! of whatever got lost, twins, strangers, and functions that are killed meanwhile. Then the shop comes to rest, and its
-//! books must agree with each other and with the pretend Stripe's.
+//! Load with faults on a running shop: random customers and staff, retries, duplicate requests, unauthorized reads and
+//! killed functions. Afterwards, stock, orders and money must agree with each other and with the Stripe emulator's ledger.
 
 mod error;
 
@@ -24,33 +23,32 @@ use runtime::keys;
 use shared::auth::Role;
 use tokio::{task::JoinSet, time::sleep};
 
-/// How the shop is to be tortured.
 pub struct Options {
-    /// Where it answers, without the API's version.
+    /// URL of the shop, without the version.
     pub url: String,
-    /// Where it keeps its data: its key, and the pretend Stripe's ledger.
+    /// Data folder of the shop, with its key and the Stripe emulator's ledger.
     pub data: PathBuf,
-    /// What all customers' histories follow from.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// How long they go on.
+    /// Duration of the load.
     pub duration: Duration,
-    /// How many there are at a time.
+    /// Concurrent customers.
     pub customers: usize,
-    /// Whether the processes of its functions are killed meanwhile.
+    /// Kills the functions' processes meanwhile.
     pub kills: bool,
 }
 
-/// How often it is told how things stand.
+/// Interval of the progress messages.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
-/// How often the books are compared while the shop comes to rest.
+/// Interval of the audits while the shop settles.
 const COMPARED_EVERY: Duration = Duration::from_secs(10);
-/// By then, they must agree: what is in doubt is looked at each minute, and may need that more than once.
+/// The shop must settle within this time: reconciliation runs every minute, and may need several runs.
 const AT_REST_WITHIN: Duration = Duration::from_secs(6 * 60);
 
-/// Tortures the shop, prints a report, and says whether all promises were kept.
+/// Loads the shop, audits it and prints a report. Returns whether all promises were kept.
 ///
 /// # Errors
-/// Where the shop is not open, or can't be known.
+/// [`TortureError`].
 #[tokio::main]
 pub async fn run(options: &Options) -> Result<bool, TortureError> {
     let Options { url, data, seed, duration, customers, kills } = options;
@@ -101,7 +99,7 @@ pub async fn run(options: &Options) -> Result<bool, TortureError> {
     Ok(tally.violations.is_empty())
 }
 
-/// Says from time to time how things stand.
+/// Prints progress, forever.
 async fn tell(client: Arc<Client>, begun: Instant) {
     loop {
         sleep(TOLD_EVERY).await;

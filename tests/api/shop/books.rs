@@ -1,5 +1,5 @@
-//! The books: what lies in stock, what orders hold of it, what was paid, and what Stripe says was paid. Read from the
-//! tables and from Stripe's own ledger, past the shop's code, so that the two can't be wrong in the same way.
+//! Audits stock, orders and payments. Reads the tables and Stripe's ledger without the shop's code, so that both cannot have
+//! the same bug.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{ORDERS, PRODUCTS, Shop};
 
 use serde_json::{Map, Value, json};
 
-/// An item of DynamoDB in plain JSON.
+/// Converts an item of DynamoDB to plain JSON.
 pub fn plain(item: &Value) -> Value {
     let members = item.as_object().into_iter().flatten();
     Value::Object(members.map(|(name, value)| (name.clone(), value_of(value))).collect::<Map<_, _>>())
@@ -39,7 +39,7 @@ fn amount(value: &Value, name: &str) -> i64 {
 }
 
 impl Shop {
-    /// All orders with any of these products, as they lie in the table.
+    /// Returns all stored orders with any of these products.
     pub fn orders_with(&self, products: &[&str]) -> Vec<Value> {
         let orders = self.items(ORDERS);
         let orders = orders.iter().filter(|item| item["sk"]["S"].as_str().unwrap().starts_with("ORDER#"));
@@ -49,14 +49,13 @@ impl Shop {
         orders.map(plain).filter(holds).collect()
     }
 
-    /// Fails where stock, orders and Stripe do not agree about these products, all of whose orders are settled: I1, I2,
-    /// I7, I8.
+    /// Fails unless stock, settled orders and Stripe agree on these products: I1, I2, I7, I8.
     #[track_caller]
     pub fn assert_books(&self, products: &[&str]) {
         self.assert_books_of(products, &self.orders_with(products));
     }
 
-    /// [`assert_books`](Self::assert_books), where these are known to be all orders of the products.
+    /// Like [`assert_books`](Self::assert_books), given all orders of the products.
     #[track_caller]
     pub fn assert_books_of(&self, products: &[&str], orders: &[Value]) {
         self.assert_stock(products, orders);
@@ -67,7 +66,7 @@ impl Shop {
         }
     }
 
-    /// All orders of somebody, as they lie in the table.
+    /// Returns all stored orders of a customer.
     pub fn orders_of(&self, buyer: &str) -> Vec<Value> {
         let items = self.items_of(ORDERS, &format!("USER#{buyer}"));
         items
@@ -77,7 +76,7 @@ impl Shop {
             .collect()
     }
 
-    /// Fails where stock and orders do not agree, be they settled or not.
+    /// Fails unless stock and orders agree, settled or not.
     #[track_caller]
     pub fn assert_stock(&self, products: &[&str], orders: &[Value]) {
         for product in products {
@@ -122,7 +121,7 @@ impl Shop {
     }
 }
 
-/// Fails where an order and Stripe's ledger do not agree about what was paid and given back, or it is not settled.
+/// Fails unless a settled order and Stripe's ledger agree on payments and refunds.
 #[track_caller]
 fn assert_paid(order: &Value, sums: &Sums, intents: &[Value]) {
     let told = || format!("{order:#} {sums:#?} {intents:#?}");
@@ -164,7 +163,7 @@ fn assert_paid(order: &Value, sums: &Sums, intents: &[Value]) {
     }
 }
 
-/// How often each type of entry stands in an order's timeline.
+/// Counts each type of event in an order's timeline.
 pub fn timeline(order: &Value) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for entry in list(order, "timeline") {

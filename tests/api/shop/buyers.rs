@@ -1,4 +1,4 @@
-//! What becomes of an order: the requests of those who buy and of the staff, and what time and Stripe do to it.
+//! Orders: requests of customers and staff, the passage of time, and webhooks.
 
 use ring::hmac;
 use serde_json::{Value, json};
@@ -9,19 +9,19 @@ use super::{
     unique, unique_user,
 };
 
-/// A card that is good.
+/// A valid card.
 pub const VISA: &str = "pm_card_visa";
-/// A card that is good once its owner has said so to the bank.
+/// A card that requires 3-D Secure.
 pub const AUTHENTICATION: &str = "pm_card_authenticationRequired";
-/// A card whose charge nobody hears of.
+/// A card that is charged, but the response is lost.
 pub const ANSWER_LOST: &str = "pm_charged_answer_lost";
-/// A card that is not charged, which nobody knows: Stripe says that it is in trouble.
+/// A card that is not charged: Stripe answers 500.
 pub const ERROR_500: &str = "pm_error_500";
-/// A card that is not charged, which nobody knows: Stripe says nothing.
+/// A card that is not charged: Stripe never answers.
 pub const NEVER_ANSWERS: &str = "pm_never_answers";
 const LONG_AGO: &str = "2025-01-01T00:00:00.000Z";
 
-/// Where an order is sent to.
+/// A shipping address.
 pub fn address() -> Value {
     json!({
         "name": "CANARY Jane Doe",
@@ -33,129 +33,129 @@ pub fn address() -> Value {
     })
 }
 
-/// An order of so many pieces of each product.
+/// Returns an order of quantities of products.
 pub fn basket(items: &[(&str, i64)]) -> Value {
     let item = |(product, quantity): &(&str, i64)| json!({"product_id": product, "quantity": quantity});
     json!({"items": items.iter().map(item).collect::<Vec<_>>(), "shipping_address": address()})
 }
 
-/// What a signature of Stripe looks like, made at that second: <https://docs.stripe.com/webhooks#verify-manually>.
+/// Signs a webhook like Stripe: <https://docs.stripe.com/webhooks#verify-manually>.
 pub fn signature(secret: &str, at: i64, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let signed = hmac::sign(&key, &[format!("{at}.").as_bytes(), body].concat());
     signed.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What EventBridge sends when it is time.
+/// Returns the event of a schedule.
 pub fn scheduled() -> Value {
     json!({"id": unique("scheduled"), "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
 }
 
-/// The key of an order's item.
+/// Returns the key of an order's item.
 fn key_of(order: &str) -> (String, String) {
     let (own, customer) = order.trim_start_matches("ord_").split_at(26);
     (format!("USER#usr_{customer}"), format!("ORDER#{own}"))
 }
 
-/// The part of an order's id that stands in every call about it, be it of the store or of Stripe.
+/// Returns the part of an order's id that is in every call about it.
 pub fn mark_of(order: &Answer) -> String {
     key_of(order.id()).1.trim_start_matches("ORDER#").to_owned()
 }
 
 impl Shop {
-    /// A request to buy so many pieces of each product.
+    /// Makes a request for an order of quantities of products.
     pub fn place(&self, buyer: &str, items: &[(&str, i64)]) -> Request {
         self.order_of(buyer, &basket(items))
     }
 
-    /// A request for this order.
+    /// Makes a request for an order.
     pub fn order_of(&self, buyer: &str, order: &Value) -> Request {
         self.post("/orders").caller(buyer, CUSTOMER).key(&unique("key")).json(order)
     }
 
-    /// An order of somebody of whom nobody has heard.
+    /// Places an order of a new customer.
     pub async fn ordered(&self, items: &[(&str, i64)]) -> Answer {
         self.place(&unique_user(), items).send().await.expect(201)
     }
 
-    /// One that is paid.
+    /// Places and pays an order.
     pub async fn paid(&self, items: &[(&str, i64)]) -> Answer {
         let order = self.ordered(items).await;
         self.pay(&order, VISA).send().await.expect(201);
         self.order(order.id()).await
     }
 
-    /// One whose payment is authorized, and not captured yet.
+    /// Places an order with an authorized payment.
     pub async fn authorized(&self, items: &[(&str, i64)]) -> Answer {
         let order = self.ordered(items).await;
         self.pay_with(&order, &json!({"payment_method": VISA, "capture": "manual"})).send().await.expect(201);
         self.order(order.id()).await
     }
 
-    /// An order as the staff sees it now.
+    /// Reads an order as staff.
     pub async fn order(&self, id: &str) -> Answer {
         self.get(&format!("/orders/{id}")).staff().send().await.expect(200)
     }
 
-    /// A request of its customer about an order, new in its kind.
+    /// Makes a request of the customer about an order, with a new idempotency key.
     pub fn own(&self, order: &Answer, what: &str) -> Request {
         let buyer = order["customer_id"].as_str().unwrap();
         self.post(&format!("/orders/{}/{what}", order.id())).caller(buyer, CUSTOMER).key(&unique("key"))
     }
 
-    /// A request of the staff about an order, new in its kind.
+    /// Makes a request of staff about an order, with a new idempotency key.
     pub fn serve(&self, order: &Answer, what: &str) -> Request {
         self.post(&format!("/orders/{}/{what}", order.id())).scoped(STAFF).key(&unique("key"))
     }
 
-    /// A request of its customer to pay it with this.
+    /// Makes a request to pay an order with a payment method.
     pub fn pay(&self, order: &Answer, payment_method: &str) -> Request {
         self.pay_with(order, &json!({"payment_method": payment_method}))
     }
 
-    /// A request of its customer to pay it like this.
+    /// Makes a request to pay an order.
     pub fn pay_with(&self, order: &Answer, payment: &Value) -> Request {
         self.own(order, "payments").json(payment)
     }
 
-    /// A request of its customer to cancel it.
+    /// Makes a request to cancel an order.
     pub fn cancel(&self, order: &Answer) -> Request {
         self.own(order, "cancel")
     }
 
-    /// A request of the staff to capture what is authorized.
+    /// Makes a request to capture an authorized payment.
     pub fn capture(&self, order: &Answer, amount: Option<i64>) -> Request {
         let request = self.serve(order, "capture");
         amount.into_iter().fold(request, |request, amount| request.json(&json!({"amount": amount})))
     }
 
-    /// A request of the staff to give money back.
+    /// Makes a request to refund.
     pub fn refund(&self, order: &Answer, refund: &Value) -> Request {
         self.serve(order, "refunds").json(refund)
     }
 
-    /// A request of the staff to send it out.
+    /// Makes a request to ship.
     pub fn fulfil(&self, order: &Answer, fulfilment: &Value) -> Request {
         self.serve(order, "fulfilments").json(fulfilment)
     }
 
-    /// An order as it lies in the table.
+    /// Returns a stored order.
     pub fn stored(&self, order: &str) -> Value {
         let (pk, sk) = key_of(order);
         self.item(ORDERS, &pk, &sk)
     }
 
-    /// The same in plain JSON.
+    /// Returns a stored order in plain JSON.
     pub fn kept(&self, order: &str) -> Value {
         plain(&self.stored(order))
     }
 
-    /// Lets the time go by after which an order is looked at: how long a doubt may last, and its deadline.
+    /// Moves an order into the past, beyond its deadline and the time of a payment in doubt.
     pub fn later(&self, order: &str) {
         self.move_times(order, &["due_at", "updated_at", "expires_at"]);
     }
 
-    /// Lets the time go by for which a doubt may last, while there is time to pay still.
+    /// Moves an order into the past, beyond the time of a payment in doubt, but not its deadline.
     pub fn meanwhile(&self, order: &str) {
         self.move_times(order, &["due_at", "updated_at"]);
     }
@@ -180,17 +180,17 @@ impl Shop {
         }
     }
 
-    /// The work that EventBridge has done each minute.
+    /// Runs a scheduled function.
     pub async fn run(&self, function: &str) {
         assert_eq!(self.try_run(function).await, Value::Null, "{function}");
     }
 
-    /// The same, although it may fail.
+    /// Runs a scheduled function that may fail.
     pub async fn try_run(&self, function: &str) -> Value {
         self.invoke(function, &scheduled()).await
     }
 
-    /// Lets time go by for an order until nothing about it is in doubt, nor waits to be paid.
+    /// Runs the scheduled functions until the order is settled.
     pub async fn settle(&self, order: &str) -> Answer {
         for _ in 0..6 {
             self.later(order);
@@ -209,14 +209,14 @@ impl Shop {
         panic!("{order} does not settle: {}", self.kept(order))
     }
 
-    /// The intent with which Stripe knows the payment of that number, from 0 on.
+    /// Returns the id of an intent of an order, by its number from 0.
     pub fn intent(&self, order: &str, number: usize) -> String {
         let kept = self.kept(order);
         let intent = kept["payments"][number]["provider_id"].as_str();
         intent.unwrap_or_else(|| panic!("no intent of payment {number} in {kept}")).to_owned()
     }
 
-    /// A webhook as Stripe sends it, of something that happened to a thing of its own.
+    /// Makes a webhook as Stripe sends it.
     pub fn webhook(&self, kind: &str, object: &Value) -> Request {
         let id = unique("evt_tests").replace('-', "");
         let event = json!({
@@ -226,7 +226,7 @@ impl Shop {
         self.signed_webhook(&event.to_string())
     }
 
-    /// Any body, signed by Stripe now.
+    /// Makes a webhook of any body with a valid signature.
     pub fn signed_webhook(&self, body: &str) -> Request {
         let now = telemetry::now().as_seconds();
         let signed = format!("t={now},v1={}", signature(WEBHOOK_SECRET, now, body.as_bytes()));
@@ -235,29 +235,29 @@ impl Shop {
             .body("application/json", body)
     }
 
-    /// A webhook about the intent of an order's payment, as Stripe has it now.
+    /// Makes a webhook about the current state of an order's intent.
     pub fn webhook_of(&self, kind: &str, order: &str, number: usize) -> Request {
         self.webhook(kind, &self.provider_intent(&self.intent(order, number)))
     }
 
-    /// The newest webhook of that kind that Stripe has to send about an order.
+    /// Returns the newest webhook of a type that waits for an order.
     pub async fn webhook_due(&self, kind: &str, order: &str) -> Request {
         let find =
             async || self.stripe().webhooks_of(order).into_iter().rfind(|webhook| webhook.kind == kind);
         self.signed_webhook(&eventually(kind, find).await.body)
     }
 
-    /// All that Stripe knows of an order's payments.
+    /// Returns all intents of an order at Stripe.
     pub fn provider_intents(&self, order: &str) -> Vec<Value> {
         self.stripe().intents_of(order).iter().map(|intent| self.provider_intent(intent)).collect()
     }
 
-    /// What Stripe knows of an intent.
+    /// Returns an intent at Stripe.
     pub fn provider_intent(&self, id: &str) -> Value {
         self.stripe().intent(id).unwrap_or_else(|| panic!("Stripe knows no {id}"))
     }
 
-    /// An intent that somebody else has made at Stripe, in the name of this order.
+    /// Creates an intent at Stripe with this order's id, but not by the shop.
     pub async fn provider_intent_for(&self, order: &str) -> Value {
         let form = format!("amount=1850&currency=eur&metadata[order_id]={order}");
         let request =
@@ -266,7 +266,7 @@ impl Shop {
         serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap()
     }
 
-    /// The customer says on the bank's page who pays, and the browser goes where this says.
+    /// Completes 3-D Secure in the browser, and returns the target of the redirect.
     pub async fn authenticate(&self, page: &str, approves: bool) -> String {
         assert_eq!(self.http.get(page).send().await.unwrap().status(), 200);
         let decision = if approves { "approve" } else { "fail" };

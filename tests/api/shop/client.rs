@@ -1,4 +1,4 @@
-//! Requests as a client of the shop makes them, and the answers, each held against the contract.
+//! Requests of clients. Each response is checked against the contract.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, ops::Index, sync::Arc};
 
@@ -10,20 +10,20 @@ use reqwest::{
 use serde_json::Value;
 
 use super::{
-    BACKSTAGE, CONTRACT, Place, Shop,
+    CONTRACT, Environment, RUNTIME, Shop,
     contract::Received,
     deployed::{Deployed, skip},
     process::{CANARY, Log},
 };
 
-/// All scopes of a role, as tokens carry them.
+/// Scopes of a role, as in a token.
 pub const STAFF: &str =
     "products:write inventory:read inventory:write orders:read orders:write payments:write users:read";
 pub const ADMIN: &str = "products:write inventory:read inventory:write orders:read orders:write payments:write \
                          users:read users:write clients:write orders:own profile:read account";
 pub const CUSTOMER: &str = "orders:own profile:read account";
 
-/// A request in the making.
+/// A request.
 #[derive(Clone)]
 pub struct Request {
     shop: Shop,
@@ -50,7 +50,7 @@ enum Way {
 }
 
 impl Request {
-    /// `path` as it stands in a URL, with the query.
+    /// Takes the path and query of a URL.
     pub(super) fn new(shop: &Shop, method: &'static str, path: &str) -> Self {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query = query.split('&').filter(|pair| !pair.is_empty());
@@ -68,33 +68,33 @@ impl Request {
         request.header("User-Agent", CANARY).header("Cookie", "session=CANARY")
     }
 
-    /// With a token that has all scopes of the staff.
+    /// Adds a token with all scopes of staff.
     pub fn staff(self) -> Self {
         self.scoped(STAFF)
     }
 
-    /// With a token that has all scopes of a customer.
+    /// Adds a token with all scopes of a customer.
     pub fn customer(self) -> Self {
         self.scoped(CUSTOMER)
     }
 
-    /// With a token that has these scopes, of a user whom all requests share.
+    /// Adds a token with these scopes, of a common user.
     pub fn scoped(self, scope: &str) -> Self {
         self.caller("usr_01jd0000000000000000000000", scope)
     }
 
-    /// With a token for this user with these scopes.
+    /// Adds a token for a user with these scopes.
     pub fn caller(self, user: &str, scope: &str) -> Self {
         let token = self.shop.token(user, scope).sign(self.shop.signer());
         self.bearer(&token)
     }
 
-    /// With this token, whatever it is.
+    /// Adds a token, valid or not.
     pub fn bearer(self, token: &str) -> Self {
         self.header("Authorization", &format!("Bearer {token}"))
     }
 
-    /// With this idempotency key.
+    /// Adds an idempotency key.
     pub fn key(self, key: &str) -> Self {
         self.header("Idempotency-Key", key)
     }
@@ -107,38 +107,38 @@ impl Request {
         self.header("If-None-Match", etag)
     }
 
-    /// With this header, in place of one of the same name.
+    /// Adds or replaces a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With this parameter, not encoded yet.
+    /// Adds a query parameter, which is encoded later.
     pub fn query(mut self, name: &str, value: impl ToString) -> Self {
         self.query.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// With this document as its body.
+    /// Sets a JSON body.
     pub fn json(self, document: &Value) -> Self {
         self.body("application/json", document.to_string())
     }
 
-    /// With these fields, as a browser sends a form.
+    /// Sets the body of a form.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         let pair = |(name, value): &(&str, &str)| format!("{}={}", form_encoded(name), form_encoded(value));
         let fields: Vec<String> = fields.iter().map(pair).collect();
         self.body("application/x-www-form-urlencoded", fields.join("&"))
     }
 
-    /// With this body.
+    /// Sets the body and its type.
     pub fn body(mut self, media_type: &str, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self.header("Content-Type", media_type)
     }
 
-    /// With this body, and nothing that says what it is.
+    /// Sets a body without a type.
     pub fn untyped_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
@@ -165,7 +165,7 @@ impl Request {
         self
     }
 
-    /// Sends it, and holds the answer against the contract.
+    /// Sends the request and checks the response against the contract.
     pub async fn send(self) -> Answer {
         let answer = self.try_send().await;
         answer.unwrap_or_else(|error| {
@@ -174,7 +174,7 @@ impl Request {
         })
     }
 
-    /// Sends it, although there may be no answer.
+    /// Sends a request that may get no response.
     pub async fn try_send(&self) -> reqwest::Result<Answer> {
         let operation = CONTRACT.operation(self.method, &self.path);
         let pair = |(name, value): &(String, String)| {
@@ -183,28 +183,28 @@ impl Request {
         let query: Vec<String> = self.query.iter().map(pair).collect();
         let path = format!("/v1{}?{}", self.path, query.join("&"));
         let path = path.trim_end_matches('?');
-        let (status, headers, body) = match &self.shop.running.place {
-            Place::Here(here) if matches!(self.way, Way::Address | Way::Twin) => {
+        let (status, headers, body) = match &self.shop.running.environment {
+            Environment::Local(local) if matches!(self.way, Way::Address | Way::Twin) => {
                 let gateway =
-                    if self.way == Way::Twin { here.twins().gateway.clone() } else { here.gateway.clone() };
+                    if self.way == Way::Twin { local.twins().gateway.clone() } else { local.gateway.clone() };
                 let mut request = hyper::Request::builder().method(self.method).uri(path);
                 request.headers_mut().unwrap().extend(self.header_map());
                 let (parts, body) = request.body(Full::from(self.body.clone())).unwrap().into_parts();
                 let source = self.address;
-                let answer = BACKSTAGE.spawn(async move { gateway.answer(source, parts, body).await });
+                let answer = RUNTIME.spawn(async move { gateway.answer(source, parts, body).await });
                 let answer = answer.await.unwrap();
                 let (parts, body) = answer.into_parts();
                 (parts.status.as_u16(), parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
             }
             place => {
                 let url = match (place, self.way) {
-                    (Place::Here(here), Way::Watch) => here.functions_url(),
+                    (Environment::Local(local), Way::Watch) => local.functions_url(),
                     _ => self.shop.running.url(),
                 };
                 let method = Method::from_bytes(self.method.as_bytes()).unwrap();
                 let mut request =
                     self.shop.http.request(method, format!("{url}{path}")).headers(self.header_map());
-                if let Place::Deployed(cloud) = place {
+                if let Environment::Cloud(cloud) = place {
                     request = self.to_cloud(cloud, request);
                 }
                 let answer = request.body(self.body.clone()).send().await?;
@@ -275,7 +275,7 @@ fn form_encoded(text: &str) -> String {
     percent_encoded(text).replace("%20", "+")
 }
 
-/// The fields of a form, read as a browser wrote them.
+/// Decodes the fields of a form.
 pub fn form_of(body: &[u8]) -> BTreeMap<String, String> {
     let text = String::from_utf8_lossy(body);
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
@@ -302,7 +302,7 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// An answer that keeps the contract.
+/// A response that matches the contract.
 #[derive(Clone)]
 pub struct Answer {
     request: String,
@@ -314,28 +314,28 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Fails with all that is known where the status is another.
+    /// Fails if the status is another.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    /// Fails where the answer has another status than one of those that may be.
+    /// Fails if the status is none of these.
     #[track_caller]
     pub fn expect_any(self, allowed: &[u16]) -> Self {
         assert!(allowed.contains(&self.status), "{self:?}");
         self
     }
 
-    /// Fails where this is not the problem that was expected.
+    /// Fails unless the response is this problem.
     #[track_caller]
     pub fn expect_problem(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, self["code"].as_str()), (status, Some(code)), "{self:?}");
         self
     }
 
-    /// Fails where these are not the fields found invalid, each with its code.
+    /// Fails unless exactly these fields are invalid, with these codes.
     #[track_caller]
     pub fn expect_invalid(self, expected: &[(&str, &str)]) -> Self {
         let answer = self.expect_problem(422, "validation_failed");
@@ -350,7 +350,7 @@ impl Answer {
         answer
     }
 
-    /// A header's value.
+    /// Returns a header's value.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         self.find_header(name).unwrap_or_else(|| panic!("no {name} in {self:?}"))
@@ -368,17 +368,17 @@ impl Answer {
         self["id"].as_str().unwrap()
     }
 
-    /// Whether the answer had been given before.
+    /// Returns whether the response is repeated for the same idempotency key.
     pub fn is_replayed(&self) -> bool {
         self.find_header("idempotent-replayed").is_some()
     }
 
-    /// The elements of a list.
+    /// Returns the items of a list.
     pub fn items(&self) -> &[Value] {
         self["items"].as_array().unwrap()
     }
 
-    /// The values of one field, of all elements of a list.
+    /// Returns the values of a field in all items of a list.
     pub fn all(&self, field: &str) -> Vec<&str> {
         self.items().iter().map(|item| item[field].as_str().unwrap()).collect()
     }
@@ -401,12 +401,12 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// How many answers have that status.
+/// Counts the responses with a status.
 pub fn count(answers: &[Answer], status: u16) -> usize {
     answers.iter().filter(|answer| answer.status == status).count()
 }
 
-/// Fails where an answer has another status than one of those that may be.
+/// Fails if a response has none of these statuses.
 #[track_caller]
 pub fn assert_statuses(answers: &[Answer], allowed: &[u16]) {
     assert!(answers.iter().all(|answer| allowed.contains(&answer.status)), "{answers:#?}");

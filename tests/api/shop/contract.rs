@@ -1,5 +1,5 @@
-//! openapi.json, against which every answer is held that any test receives: an undeclared status, header or field fails
-//! the test that provoked it.
+//! The contract, openapi.json. Each response to any test is checked against it: an undeclared status, header or field fails
+//! the test.
 
 use std::{
     collections::HashMap,
@@ -11,10 +11,10 @@ use jsonschema::Validator;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::{Value, json};
 
-/// The contract.
+/// The current contract.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::read);
 
-/// Headers of the transport, which are none of the function's.
+/// Headers of the transport.
 const TRANSPORT: [&str; 9] = [
     "connection",
     "content-length",
@@ -27,7 +27,7 @@ const TRANSPORT: [&str; 9] = [
     "x-amzn-requestid",
 ];
 
-/// Whether a header's value is another in each answer, also where all else is alike.
+/// Returns whether a header differs in each response.
 pub fn differs_each_time(name: &HeaderName) -> bool {
     ["date", "x-amz-request-id", "x-amzn-requestid", "x-request-id"].contains(&name.as_str())
 }
@@ -38,21 +38,21 @@ pub struct Contract {
     validators: Mutex<HashMap<String, Arc<Validator>>>,
 }
 
-/// An operation as the contract declares it.
+/// A declared operation.
 #[derive(Clone, Debug)]
 pub struct Operation {
     pub id: String,
     pub method: String,
-    /// Its path, with the parameters' names in braces.
+    /// Path with parameters in braces.
     pub path: String,
-    /// The scopes of which its token must have one.
+    /// Scopes, one of which the token must have.
     pub scopes: Vec<String>,
-    /// Whether it answers without a token, too.
+    /// True if a token is optional.
     pub public: bool,
     declared: Value,
 }
 
-/// What came back, as far as the contract speaks of it.
+/// A response.
 pub struct Received<'a> {
     pub status: u16,
     pub headers: &'a HeaderMap,
@@ -65,7 +65,7 @@ impl Contract {
         Self::of(serde_json::from_str(&text).unwrap())
     }
 
-    /// What a document promises.
+    /// Parses an OpenAPI document.
     pub fn of(document: Value) -> Self {
         let methods = |(path, item): (&String, &Value)| {
             let path = path.clone();
@@ -92,7 +92,7 @@ impl Contract {
         Self { document, operations, validators: Mutex::default() }
     }
 
-    /// All operations.
+    /// Returns all operations.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
     }
@@ -106,7 +106,7 @@ impl Contract {
         found.unwrap_or_else(|| panic!("the contract has no operation {method} {path}"))
     }
 
-    /// Says in what an answer differs from what is declared.
+    /// Returns how a response differs from the contract.
     pub fn check_answer(&self, operation: &Operation, received: &Received) -> Result<(), String> {
         let Received { status, headers, body } = *received;
         let declared = &operation.declared["responses"][status.to_string()];
@@ -127,7 +127,7 @@ impl Contract {
         if media_type == "application/problem+json" { check_problem(status, headers, &body) } else { Ok(()) }
     }
 
-    /// Says in what a request that was accepted differs from what is declared.
+    /// Returns how an accepted request differs from the contract.
     pub fn check_request(&self, operation: &Operation, media_type: &str, body: &[u8]) -> Result<(), String> {
         let Some(content) = operation.declared["requestBody"]["content"].as_object() else {
             return Ok(());
@@ -190,7 +190,7 @@ impl Contract {
     }
 }
 
-/// A body as its schema describes it.
+/// Parses a body by its media type.
 fn parsed(media_type: &str, body: &[u8]) -> Result<Value, String> {
     match media_type {
         "text/html" => {
@@ -201,7 +201,7 @@ fn parsed(media_type: &str, body: &[u8]) -> Result<Value, String> {
     }
 }
 
-/// What the contract's schemas can't say of a problem (RFC 9457).
+/// Checks what the schemas of a problem cannot express (RFC 9457).
 fn check_problem(status: u16, headers: &HeaderMap, problem: &Value) -> Result<(), String> {
     let code = problem["code"].as_str().unwrap_or_default();
     let request_id = headers.get("x-request-id").and_then(|id| id.to_str().ok());
@@ -231,7 +231,7 @@ fn check_problem(status: u16, headers: &HeaderMap, problem: &Value) -> Result<()
     }
 }
 
-/// The media type without parameters.
+/// Returns the media type without parameters.
 pub fn media_type(headers: &HeaderMap) -> &str {
     let content_type = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     content_type.split(';').next().unwrap_or_default().trim()

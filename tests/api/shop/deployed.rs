@@ -1,5 +1,5 @@
-//! A shop that is deployed: an address, and a cloud behind it, in the place of processes. `tests/cloud/run` deploys one
-//! and says in a file what there is to know of it, whose name is in `SHOP_DEPLOYMENT`.
+//! A deployed shop: a URL and a cloud instead of processes. `tests/cloud/run` deploys it and describes it in a file, which
+//! `SHOP_DEPLOYMENT` names.
 
 use std::{
     env, fs,
@@ -10,54 +10,54 @@ use std::{
 
 use emulators::{event_bridge::EventBridge, ses::Mailbox, stripe::Stripe};
 
-use super::{BACKSTAGE, EVENT_BUS, KEYS, Shop, token::Signer};
+use super::{EVENT_BUS, KEYS, RUNTIME, Shop, token::Signer};
 
 use reqwest::{Client, ClientBuilder, Method, header::HeaderMap};
 use serde_json::{Value, json};
 
-/// What the emulator is asked for what has arrived is no older than this.
+/// Maximum age of fetched mails and events.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// What is known of it; nothing where the shop is to be opened here.
+/// Description of the deployment, if there is one.
 static DEPLOYMENT: LazyLock<Option<Value>> = LazyLock::new(|| {
     let path = env::var_os("SHOP_DEPLOYMENT")?;
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(serde_json::from_str(&text).unwrap())
 });
 
-/// Where the numbers of what tests make begin: what is deployed may know those of an earlier run.
+/// First number of the names that tests make: a deployment may have those of earlier runs.
 pub static FIRST_NUMBER: LazyLock<u64> =
     LazyLock::new(|| if is_deployed() { u64::from(std::process::id()) * 1_000_000 } else { 1 });
 
-/// Whether the tests are about a shop that is deployed.
+/// Returns whether the tests run against a deployed shop.
 pub fn is_deployed() -> bool {
     DEPLOYMENT.is_some()
 }
 
-/// Ends a test that asks for what only a shop has that was opened here. `tests/cloud/run` knows the words.
+/// Ends a test that needs a local shop. `tests/cloud/run` knows the message.
 pub fn skip(what: &str) -> ! {
     panic!("not at a deployed shop: {what}")
 }
 
-/// Ends the test where the shop is deployed.
+/// Ends a test that needs a local shop, if the shop is deployed.
 pub fn skip_where_deployed(what: &str) {
     if is_deployed() {
         skip(what);
     }
 }
 
-/// The cloud that a shop is deployed in.
+/// The cloud of a deployed shop.
 pub struct Deployed {
     description: &'static Value,
     http: Client,
-    /// How much of the mail has been fetched, and when.
+    /// Time of the last fetch, and number of mails.
     mails: Mutex<(Option<Instant>, usize)>,
-    /// When events were fetched.
+    /// Time of the last fetch.
     events: Mutex<Option<Instant>>,
 }
 
 impl Deployed {
-    /// The one of the environment.
+    /// Returns the cloud of the environment.
     pub fn of_environment() -> Option<Self> {
         let description = DEPLOYMENT.as_ref()?;
         let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
@@ -72,32 +72,32 @@ impl Deployed {
         self.description[name].as_u64().unwrap().try_into().unwrap()
     }
 
-    /// Where the API answers, without `/v1`.
+    /// Returns the URL of the API, without `/v1`.
     pub fn url(&self) -> String {
         format!("http://{}:{}", self.text("host"), self.number("port"))
     }
 
-    /// Finds that address, which no name server knows.
+    /// Resolves the host, which no name server knows.
     pub fn reach(&self, client: ClientBuilder) -> ClientBuilder {
         client.resolve(self.text("host"), SocketAddr::from((Ipv4Addr::LOCALHOST, self.number("port"))))
     }
 
-    /// The key of the back office.
+    /// Returns the API key of the back office.
     pub fn api_key(&self) -> &'static str {
         self.text("api_key")
     }
 
-    /// The id of its API.
+    /// Returns the id of the REST API.
     pub fn api(&self) -> &'static str {
         self.text("api")
     }
 
-    /// The port at which it looks for Stripe.
+    /// Returns the port of the Stripe emulator.
     pub fn stripe_port(&self) -> u16 {
         self.number("stripe_port")
     }
 
-    /// A key that signs tokens, published beside those of the shop. It is made once for each deployment.
+    /// Returns a signing key that the shop accepts, created once per deployment.
     pub fn signer(&self) -> Signer {
         let path = self.text("signing_key");
         if let Ok(text) = fs::read_to_string(path) {
@@ -109,7 +109,7 @@ impl Deployed {
         signer
     }
 
-    /// A call of an AWS API by its JSON protocol: `DynamoDB_20120810.Query`.
+    /// Calls an AWS API that speaks JSON, such as `DynamoDB_20120810.Query`.
     pub fn call(&self, service: &str, target: &str, request: Value) -> Value {
         let (target, request) = (target.to_owned(), request.to_string());
         self.ask(service, "POST", "/", move |call| {
@@ -119,7 +119,7 @@ impl Deployed {
         })
     }
 
-    /// A call of an AWS API by its REST protocol.
+    /// Calls an AWS API that speaks REST JSON.
     pub fn rest(&self, service: &str, method: &'static str, path: &str, request: &Value) -> Value {
         let request = if request.is_null() { String::new() } else { request.to_string() };
         self.ask(service, method, path, move |call| {
@@ -146,7 +146,7 @@ impl Deployed {
         })
     }
 
-    /// A call of DynamoDB, with the logical id of a table for its name.
+    /// Calls DynamoDB, given the logical id of a table.
     pub fn dynamo(&self, operation: &str, mut request: Value) -> Result<Value, String> {
         let table = request["TableName"].as_str().unwrap();
         request["TableName"] = self.description["tables"][table].clone();
@@ -154,13 +154,13 @@ impl Deployed {
         if answer["__type"].is_string() { Err(answer.to_string()) } else { Ok(answer) }
     }
 
-    /// Invokes a function, past HTTP.
+    /// Invokes a function.
     pub fn invoke(&self, function: &str, event: &Value) -> Value {
         let function = format!("{}-{function}:live", self.text("stack"));
         self.rest("lambda", "POST", &format!("/2015-03-31/functions/{function}/invocations"), event)
     }
 
-    /// Brings what mails have arrived there.
+    /// Fetches the mails from the cloud.
     pub fn fetch_mails(&self, mailbox: &Mailbox) {
         let mut fetched = self.mails.lock().unwrap_or_else(PoisonError::into_inner);
         if fetched.0.is_some_and(|at| at.elapsed() < FRESH) {
@@ -184,7 +184,7 @@ impl Deployed {
         *fetched = (Some(Instant::now()), mails.len());
     }
 
-    /// Brings what events have arrived there.
+    /// Fetches the events from the cloud.
     pub fn fetch_events(&self, bus: &EventBridge) {
         let mut fetched = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         if fetched.is_some_and(|at| at.elapsed() < FRESH) {
@@ -217,14 +217,14 @@ impl Deployed {
         *fetched = Some(Instant::now());
     }
 
-    /// Hands on what has arrived there to who keeps it here.
+    /// Copies what the cloud has received to a local emulator.
     fn pass_on(&self, url: String, target: &'static str, request: &Value) {
         let call = self.http.post(url).header("X-Amz-Target", target).body(request.to_string());
         let answer = wait(async move { call.send().await.unwrap().text().await.unwrap() });
         assert!(!answer.contains("rror") && !answer.contains("message"), "{request} is not taken: {answer}");
     }
 
-    /// Has Stripe's webhooks sent there.
+    /// Sends Stripe's webhooks to the deployed shop.
     pub fn send_webhooks_of(&self, stripe: &Stripe) {
         // By its path, because who sends them can't find the host.
         let path = format!("/_aws/execute-api/{}/v1/payments/webhooks/stripe", self.api());
@@ -233,7 +233,7 @@ impl Deployed {
 }
 
 impl Shop {
-    /// Sends a request that no operation is declared for.
+    /// Sends a request without a contract.
     pub async fn send_raw(&self, method: Method, path: &str) -> (u16, HeaderMap, String) {
         let answer =
             self.http.request(method, format!("{}/v1{path}", self.cloud().url())).send().await.unwrap();
@@ -242,9 +242,9 @@ impl Shop {
     }
 }
 
-/// Waits for what goes on backstage, wherever this is called.
+/// Runs a future on [`RUNTIME`] and blocks until it ends.
 fn wait<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
-    BACKSTAGE.spawn(async move { drop(sender.send(work.await)) });
+    RUNTIME.spawn(async move { drop(sender.send(work.await)) });
     receiver.recv().unwrap()
 }

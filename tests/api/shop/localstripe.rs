@@ -1,5 +1,5 @@
-//! localstripe, a fake of Stripe that nobody here wrote: <https://pypi.org/project/localstripe/>. Installed from PyPI into a
-//! folder below target/ by whoever is first, and run as a process of its own.
+//! localstripe, an independent emulator of Stripe: <https://pypi.org/project/localstripe/>. The first test installs it below
+//! target/.
 
 use std::{
     fs::{self, File},
@@ -15,8 +15,8 @@ use tokio::process::Child;
 
 const VERSION: &str = "1.15.10";
 
-/// Where it falls short of Stripe: it can't confirm with a payment method, tells neither what was received nor, with a card
-/// declined, the intent; and it has nothing to keep here.
+/// Adds what localstripe lacks: confirmation with a payment method, received amounts, and the intent of a declined card.
+/// Removes its storage.
 const STARTED: &str = r"
 from localstripe import resources
 from localstripe.errors import UserError
@@ -51,7 +51,7 @@ from localstripe import server
 server.start()
 ";
 
-/// One that runs until this is dropped.
+/// A localstripe that runs until it is dropped.
 pub struct LocalStripe {
     pub url: String,
     _process: Child,
@@ -59,7 +59,7 @@ pub struct LocalStripe {
 }
 
 impl LocalStripe {
-    /// Starts one that knows nothing yet.
+    /// Starts an empty one.
     pub async fn start() -> Self {
         let python = tokio::task::spawn_blocking(install).await.unwrap();
         let (group, port) = (Group::new().unwrap(), free_port());
@@ -71,7 +71,7 @@ impl LocalStripe {
     }
 }
 
-/// The python that has it.
+/// Installs localstripe and returns its Python.
 fn install() -> std::path::PathBuf {
     let tools = target_folder().join("tools");
     let folder = tools.join(format!("localstripe-{VERSION}"));

@@ -1,6 +1,5 @@
-//! A whole shop for the tests: embedded DynamoDB, stand-ins for Secrets Manager, SES, EventBridge and Stripe, the proxy
-//! in front of them, `cargo lambda watch` for the HTTP of API Gateway, and the functions' own binaries as processes,
-//! several of each.
+//! A whole shop for the tests: the emulators, a proxy in front of them, `cargo lambda watch`, the gateway, and the
+//! functions' binaries as processes, several of each.
 
 pub mod books;
 pub mod buyers;
@@ -58,52 +57,52 @@ use token::{Signer, Token, secret};
 pub const PUBLIC_URL: &str = "http://shop.test";
 pub const ISSUER: &str = "http://shop.test/v1";
 pub const BUILD: &str = "build-of-the-tests";
-/// The address of the web shop.
+/// URL of the web shop.
 pub const STOREFRONT: &str = "https://storefront.test";
-/// Who verifies this e-mail becomes an admin.
+/// E-mail address that becomes an admin when verified.
 pub const FIRST_ADMIN: &str = "first-admin@canary.test";
 pub const PRODUCTS: &str = "ProductsTable";
 pub const USERS: &str = "UsersTable";
 pub const KEYS: &str = "KeysTable";
 pub const ORDERS: &str = "OrdersTable";
-/// What the name of a function's twin ends with.
+/// Suffix of a twin's name.
 const TWIN: &str = "-twin";
 pub const SIGNING_SECRET: &str = "SigningSecret";
 pub const HMAC_SECRET: &str = "HmacSecret";
 pub const PAYMENTS_SECRET: &str = "PaymentsSecret";
-/// The key that Stripe knows the shop by.
+/// Stripe's API key.
 pub const API_KEY: &str = "sk_test_CANARYkeyOfTheTests";
-/// What Stripe signs its webhooks with: the second of those that the shop takes, as after one was replaced.
+/// Secret of Stripe's webhooks: the second of two, as during a rotation.
 pub const WEBHOOK_SECRET: &str = "whsec_CANARYwebhooksOfTheTests";
 pub const EVENT_BUS: &str = "EventBus";
 
-/// Carries databases, proxies and processes, which outlive the runtime of the test that happened to start them.
-static BACKSTAGE: LazyLock<Runtime> =
+/// Runs emulators and processes, which outlive the runtime of the test that starts them.
+static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap());
 pub static BINARIES: LazyLock<PathBuf> = LazyLock::new(process::build);
 
-/// What a shop is like, where it is not as usual.
+/// Differences from the common shop.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// Instances of these functions, instead of two.
+    /// Numbers of instances other than two.
     pub instances: Vec<(&'static str, usize)>,
     /// Only these functions.
     pub only: Option<Vec<&'static str>>,
-    /// Stripe sends its webhooks by itself; where it does not, the test does.
+    /// Stripe sends webhooks by itself, not only when a test does.
     pub webhooks: bool,
-    /// No delivery of the table's stream.
+    /// Delivers no streams.
     pub without_streams: bool,
-    /// The functions are started by the test.
+    /// Starts no functions.
     pub closed: bool,
-    /// Where its payments are made instead of at the pretend Stripe.
+    /// URL of another payment provider.
     pub payments: Option<String>,
-    /// Keeps the tables in this file instead of in memory.
+    /// File of the tables.
     pub file: Option<PathBuf>,
-    /// No key was made yet, as right after the first deployment.
+    /// Starts without signing keys, as after the first deployment.
     pub without_keys: bool,
-    /// The programs of these functions, instead of their own.
+    /// Other binaries for functions.
     pub programs: Vec<(&'static str, PathBuf)>,
-    /// More environment variables for the functions.
+    /// More environment variables.
     pub variables: Vec<(&'static str, String)>,
 }
 
@@ -120,17 +119,17 @@ struct Running {
     stripe: Stripe,
     signer: Signer,
     log: Arc<Log>,
-    place: Place,
+    environment: Environment,
 }
 
-/// Where its functions run.
-enum Place {
-    Here(Box<Workshop>),
-    Deployed(Deployed),
+/// Location of the functions.
+enum Environment {
+    Local(Box<LocalEnv>),
+    Cloud(Deployed),
 }
 
-/// What a shop has that runs here, and none that is deployed.
-struct Workshop {
+/// A shop on this machine.
+struct LocalEnv {
     options: Options,
     /// Port of the gateway.
     port: u16,
@@ -150,20 +149,20 @@ struct Workshop {
 }
 
 impl Shop {
-    /// The one that most tests share, each with categories, SKUs and keys of its own.
+    /// Returns the shop that most tests share, each with its own categories, SKUs and keys.
     pub async fn shared() -> Self {
         static SHARED: OnceCell<Arc<Running>> = OnceCell::const_new();
-        let start = || Running::start_backstage(Options::default());
+        let start = || Running::start_on_runtime(Options::default());
         Self::of(Arc::clone(SHARED.get_or_init(start).await))
     }
 
-    /// One of the test's own.
+    /// Starts a shop for one test.
     pub async fn start(options: Options) -> Self {
         skip_where_deployed("a shop of its own");
-        Self::of(Running::start_backstage(options).await)
+        Self::of(Running::start_on_runtime(options).await)
     }
 
-    /// One of the test's own, with so many instances of the functions named and no others.
+    /// Starts a shop for one test with these functions only.
     pub async fn with(instances: &[(&'static str, usize)]) -> Self {
         let only = Some(instances.iter().map(|(name, _)| *name).collect());
         Self::start(Options { instances: instances.to_vec(), only, ..Options::default() }).await
@@ -173,9 +172,9 @@ impl Shop {
         // A client of its own, because a test's connections end with its runtime.
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(35));
         let http = http.redirect(reqwest::redirect::Policy::none());
-        let http = match &running.place {
-            Place::Here(_) => http,
-            Place::Deployed(cloud) => cloud.reach(http),
+        let http = match &running.environment {
+            Environment::Local(_) => http,
+            Environment::Cloud(cloud) => cloud.reach(http),
         };
         Self { running, http: http.build().unwrap() }
     }
@@ -200,21 +199,21 @@ impl Shop {
         Request::new(self, "DELETE", path)
     }
 
-    /// The URL of its API, without the version.
+    /// Returns the URL of the API, without the version.
     pub fn url(&self) -> String {
         self.running.url()
     }
 
-    /// Where its functions are invoked.
+    /// Returns the URL of Lambda.
     pub fn functions_url(&self) -> String {
-        self.running.here("an address of functions").functions_url()
+        self.running.local("an address of functions").functions_url()
     }
 
-    /// Invokes a function with any event, past HTTP, and gives what it answers.
+    /// Invokes a function with any event.
     pub async fn invoke(&self, function: &str, event: &Value) -> Value {
-        match &self.running.place {
-            Place::Here(here) => self.invoke_at(&here.functions_url(), function, event).await,
-            Place::Deployed(cloud) => cloud.invoke(function, event),
+        match &self.running.environment {
+            Environment::Local(local) => self.invoke_at(&local.functions_url(), function, event).await,
+            Environment::Cloud(cloud) => cloud.invoke(function, event),
         }
     }
 
@@ -224,32 +223,32 @@ impl Shop {
         serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
-    /// Calls of that operation of a service, to do something to.
+    /// Selects calls of an operation of a service.
     pub fn calls(&self, operation: &'static str) -> Calls {
-        self.running.here("the proxy").proxy.calls(operation)
+        self.running.local("the proxy").proxy.calls(operation)
     }
 
-    /// All calls of all services, to do something to.
+    /// Selects all calls.
     pub fn any_call(&self) -> Calls {
-        self.running.here("the proxy").proxy.any_call()
+        self.running.local("the proxy").proxy.any_call()
     }
 
-    /// Rights of its functions that no call has needed so far: function, action, resource.
+    /// Returns rights that no call has needed yet: function, action, resource.
     pub fn unneeded_rights(&self) -> Vec<(String, (String, String))> {
-        self.running.here("the proxy").proxy.unneeded_rights()
+        self.running.local("the proxy").proxy.unneeded_rights()
     }
 
-    /// Everything that the shop's processes have printed.
+    /// Returns the output of all processes.
     pub fn log(&self) -> &Arc<Log> {
-        &self.running.here("the log").log
+        &self.running.local("the log").log
     }
 
-    /// The key that its tokens are signed with.
+    /// Returns the signing key.
     pub fn signer(&self) -> &Signer {
         &self.running.signer
     }
 
-    /// A token for this user with these scopes, to be changed and signed.
+    /// Makes a token to change and sign.
     pub fn token(&self, subject: &str, scope: &str) -> Token {
         Token::new(ISSUER, &self.running.signer.kid, subject, scope)
     }
@@ -259,46 +258,46 @@ impl Shop {
         self.write(KEYS, signer.item());
     }
 
-    /// The secrets of the shop's functions.
+    /// Returns the Secrets Manager.
     pub fn secrets(&self) -> &Secrets {
-        &self.running.here("the secrets").secrets
+        &self.running.local("the secrets").secrets
     }
 
-    /// Where its mails arrive.
+    /// Returns the SES emulator.
     pub fn mailbox(&self) -> &Mailbox {
-        if let Place::Deployed(cloud) = &self.running.place {
+        if let Environment::Cloud(cloud) = &self.running.environment {
             cloud.fetch_mails(&self.running.mailbox);
         }
         &self.running.mailbox
     }
 
-    /// What its events arrive at.
+    /// Returns the EventBridge emulator.
     pub fn bus(&self) -> &EventBridge {
-        if let Place::Deployed(cloud) = &self.running.place {
+        if let Environment::Cloud(cloud) = &self.running.environment {
             cloud.fetch_events(&self.running.bus);
         }
         &self.running.bus
     }
 
-    /// Where its payments are made.
+    /// Returns the Stripe emulator.
     pub fn stripe(&self) -> &Stripe {
         &self.running.stripe
     }
 
-    /// The cloud that it is deployed in.
+    /// Returns the cloud, or ends the test.
     pub fn cloud(&self) -> &Deployed {
-        match &self.running.place {
-            Place::Here(_) => panic!("this test is about a deployed shop: tests/cloud/run"),
-            Place::Deployed(cloud) => cloud,
+        match &self.running.environment {
+            Environment::Local(_) => panic!("this test is about a deployed shop: tests/cloud/run"),
+            Environment::Cloud(cloud) => cloud,
         }
     }
 
-    /// Writes an item of a table, past all of the shop's rules.
+    /// Writes an item past the shop.
     pub fn write(&self, table: &str, item: Value) {
         self.dynamo("PutItem", json!({"TableName": table, "Item": item})).unwrap();
     }
 
-    /// Writes an item over the version that was read, past all of the shop's rules; says whether it was that one still.
+    /// Replaces an item past the shop. Returns whether it was unchanged since it was read.
     pub fn replace(&self, table: &str, before: &Value, item: Value) -> bool {
         let put = json!({
             "TableName": table,
@@ -310,7 +309,7 @@ impl Shop {
         put.map_err(|error| assert!(error.contains("condition"), "{error}")).is_ok()
     }
 
-    /// Removes the items of a table that fit, past all of the shop's rules.
+    /// Deletes matching items past the shop.
     pub fn remove(&self, table: &str, fits: impl Fn(&Value) -> bool) {
         for item in self.items(table).iter().filter(|item| fits(item)) {
             let key = json!({"pk": item["pk"], "sk": item["sk"]});
@@ -318,7 +317,7 @@ impl Shop {
         }
     }
 
-    /// The items of a table that have this key, as DynamoDB holds them.
+    /// Returns the items of a partition.
     pub fn items_of(&self, table: &str, pk: &str) -> Vec<Value> {
         let query = json!({
             "TableName": table,
@@ -328,7 +327,7 @@ impl Shop {
         self.dynamo("Query", query).unwrap()["Items"].as_array().unwrap().clone()
     }
 
-    /// All items of a table, as DynamoDB holds them.
+    /// Returns all items of a table.
     pub fn items(&self, table: &str) -> Vec<Value> {
         let (mut items, mut scan) = (Vec::new(), json!({"TableName": table}));
         loop {
@@ -341,7 +340,7 @@ impl Shop {
         }
     }
 
-    /// An item of a table, as DynamoDB holds it.
+    /// Returns an item.
     pub fn item(&self, table: &str, pk: &str, sk: &str) -> Value {
         let key = json!({"pk": {"S": pk}, "sk": {"S": sk}});
         let item = self.dynamo("GetItem", json!({"TableName": table, "Key": key})).unwrap()["Item"].take();
@@ -349,26 +348,26 @@ impl Shop {
         item
     }
 
-    /// A call of DynamoDB, past the functions and the proxy.
+    /// Calls DynamoDB past the functions and the proxy.
     fn dynamo(&self, operation: &str, request: Value) -> Result<Value, String> {
-        match &self.running.place {
-            Place::Here(here) => here.dynamo(operation, request),
-            Place::Deployed(cloud) => cloud.dynamo(operation, request),
+        match &self.running.environment {
+            Environment::Local(local) => local.dynamo(operation, request),
+            Environment::Cloud(cloud) => cloud.dynamo(operation, request),
         }
     }
 
-    /// Ends it, and waits until it has.
+    /// Stops the shop.
     pub async fn stop(self) {
         let running = Arc::into_inner(self.running).expect("nobody else uses the shop");
-        let Place::Here(here) = running.place else { skip("an end") };
-        BACKSTAGE.spawn(here.group.end()).await.unwrap().unwrap();
+        let Environment::Local(local) = running.environment else { skip("an end") };
+        RUNTIME.spawn(local.group.end()).await.unwrap().unwrap();
     }
 
-    /// Kills every instance of a function with SIGKILL, whatever it is doing.
+    /// Kills all instances of a function.
     pub async fn kill(&self, function: &str) {
         let mut killed = Vec::new();
         {
-            let mut instances = self.running.here("the processes").instances.lock().unwrap();
+            let mut instances = self.running.local("the processes").instances.lock().unwrap();
             while let Some(index) = instances.iter().position(|(name, _)| name == function) {
                 killed.push(instances.swap_remove(index).1);
             }
@@ -378,9 +377,9 @@ impl Shop {
         }
     }
 
-    /// The CPU time that the instances of a function have taken together so far.
+    /// Returns the CPU time of all instances of a function.
     pub fn cpu_time(&self, function: &str) -> Duration {
-        let instances = self.running.here("the processes").instances.lock().unwrap();
+        let instances = self.running.local("the processes").instances.lock().unwrap();
         let ids = instances.iter().filter(|(name, _)| name == function).filter_map(|(_, child)| child.id());
         let taken = |id| {
             let path = format!("/proc/{id}/schedstat");
@@ -390,39 +389,38 @@ impl Shop {
         ids.map(taken).sum()
     }
 
-    /// Starts so many instances of a function.
+    /// Starts instances of a function.
     pub async fn open(&self, function: &str, instances: usize) {
         let (running, function) = (Arc::clone(&self.running), function.to_owned());
-        let open = async move { running.here("the processes").open(&function, instances) };
-        BACKSTAGE.spawn(open).await.unwrap();
+        let open = async move { running.local("the processes").open(&function, instances) };
+        RUNTIME.spawn(open).await.unwrap();
     }
 
-    /// Starts a further instance of a function, apart from the others: what is done to its calls, which it makes by the
-    /// name that this gives, meets no request but those that are sent to it.
+    /// Starts a twin: an instance that gets only the requests sent to it. Returns the name that its calls carry.
     pub async fn open_twin(&self, function: &'static str) -> &'static str {
         let running = Arc::clone(&self.running);
-        self.running.here("a twin");
+        self.running.local("a twin");
         let start = move || {
-            let here = running.here("a twin");
-            let twins = here.twins.get_or_init(|| Twins::start(&here.group, &here.log));
-            let twins = BACKSTAGE.block_on(twins);
+            let local = running.local("a twin");
+            let twins = local.twins.get_or_init(|| Twins::start(&local.group, &local.log));
+            let twins = RUNTIME.block_on(twins);
             let name: &'static str = format!("{function}{TWIN}").leak();
-            let _entered = BACKSTAGE.enter();
-            here.open_at(&twins.url(), function, name, 1);
+            let _entered = RUNTIME.enter();
+            local.open_at(&twins.url(), function, name, 1);
             name
         };
-        BACKSTAGE.spawn_blocking(start).await.unwrap()
+        RUNTIME.spawn_blocking(start).await.unwrap()
     }
 
-    /// Invokes the twin of a function.
+    /// Invokes a twin.
     pub async fn invoke_twin(&self, function: &str, event: &Value) -> Value {
-        let twins = self.running.here("a twin").twins();
+        let twins = self.running.local("a twin").twins();
         self.invoke_at(&twins.url(), function, event).await
     }
 
-    /// How many instances of a function run.
+    /// Counts the living instances of a function.
     pub fn alive(&self, function: &str) -> usize {
-        let mut instances = self.running.here("the processes").instances.lock().unwrap();
+        let mut instances = self.running.local("the processes").instances.lock().unwrap();
         let alive =
             |(name, child): &mut (String, Child)| name == function && child.try_wait().unwrap().is_none();
         instances.iter_mut().filter_map(|instance| alive(instance).then_some(())).count()
@@ -430,9 +428,9 @@ impl Shop {
 }
 
 impl Running {
-    async fn start_backstage(options: Options) -> Arc<Self> {
-        let start = move || BACKSTAGE.block_on(Self::start(options));
-        BACKSTAGE.spawn_blocking(start).await.unwrap().into()
+    async fn start_on_runtime(options: Options) -> Arc<Self> {
+        let start = move || RUNTIME.block_on(Self::start(options));
+        RUNTIME.spawn_blocking(start).await.unwrap().into()
     }
 
     async fn start(options: Options) -> Self {
@@ -442,7 +440,7 @@ impl Running {
         }
     }
 
-    /// Receives what the deployed shop sends.
+    /// Starts the emulators for a deployed shop.
     async fn join(cloud: Deployed) -> Self {
         let account = Settings { port: cloud.stripe_port(), ..account() };
         Self {
@@ -451,7 +449,7 @@ impl Running {
             stripe: Stripe::in_memory(account).await.unwrap(),
             signer: cloud.signer(),
             log: Arc::default(),
-            place: Place::Deployed(cloud),
+            environment: Environment::Cloud(cloud),
         }
     }
 
@@ -495,7 +493,7 @@ impl Running {
         built.await.unwrap();
 
         let cargo_lambda = watch(functions_port, &group, &log).await;
-        let mut here = Workshop {
+        let mut local = LocalEnv {
             options,
             port,
             gateway: Arc::clone(&gateway),
@@ -513,36 +511,36 @@ impl Running {
         };
         // Before the functions: without a runtime API they end at once.
         listens(functions_port).await;
-        here.background.spawn(async move { match gateway.serve(listener).await {} });
-        if !here.options.closed {
+        local.background.spawn(async move { match gateway.serve(listener).await {} });
+        if !local.options.closed {
             for function in process::functions() {
-                here.open(&function, here.usual_instances(&function));
+                local.open(&function, local.usual_instances(&function));
             }
         }
-        if !here.options.without_streams {
-            here.deliver_streams(&template);
+        if !local.options.without_streams {
+            local.deliver_streams(&template);
         }
-        Self { mailbox, bus, stripe, signer, log, place: Place::Here(Box::new(here)) }
+        Self { mailbox, bus, stripe, signer, log, environment: Environment::Local(Box::new(local)) }
     }
 
-    /// What only a shop has that runs here; ends the test where it does not.
-    fn here(&self, what: &str) -> &Workshop {
-        match &self.place {
-            Place::Here(here) => here,
-            Place::Deployed(_) => skip(what),
+    /// Returns the local shop, or ends the test.
+    fn local(&self, what: &str) -> &LocalEnv {
+        match &self.environment {
+            Environment::Local(local) => local,
+            Environment::Cloud(_) => skip(what),
         }
     }
 
-    /// Where the API answers, without `/v1`.
+    /// Returns the URL of the API, without `/v1`.
     fn url(&self) -> String {
-        match &self.place {
-            Place::Here(here) => here.url(),
-            Place::Deployed(cloud) => cloud.url(),
+        match &self.environment {
+            Environment::Local(local) => local.url(),
+            Environment::Cloud(cloud) => cloud.url(),
         }
     }
 }
 
-impl Workshop {
+impl LocalEnv {
     fn dynamo(&self, operation: &str, request: Value) -> Result<Value, String> {
         let Dynamo { database, .. } = &self.database;
         macro_rules! answer {
@@ -597,7 +595,7 @@ impl Workshop {
         self.open_at(&self.functions_url(), function, function, instances);
     }
 
-    /// Starts instances behind that `cargo lambda watch`, which make their calls by that name.
+    /// Starts instances behind a `cargo lambda watch`. Their calls carry `name`.
     fn open_at(&self, url: &str, function: &str, name: &str, instances: usize) {
         let mut variables: BTreeMap<String, String> = [
             ("ADMIN_EMAIL", FIRST_ADMIN.to_owned()),
@@ -647,7 +645,7 @@ fn account() -> Settings {
     Settings { delay: Duration::from_millis(20), ..Settings::new(API_KEY, WEBHOOK_SECRET) }
 }
 
-/// A second `cargo lambda watch`, of the twins.
+/// A second `cargo lambda watch`, for twins.
 struct Twins {
     port: u16,
     gateway: Arc<Gateway>,
@@ -678,8 +676,8 @@ async fn listens(port: u16) {
     eventually("cargo lambda watch to listen", connect).await;
 }
 
-/// A port for `cargo lambda watch`, which can't choose one itself. It lies below those that the system hands out, so
-/// that no other listener of these tests is given it before watch has it.
+/// Finds a port for `cargo lambda watch`, which cannot choose one itself, below those that the system gives to other
+/// listeners.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
@@ -687,7 +685,7 @@ fn free_port() -> u16 {
     ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a port is free")
 }
 
-/// The HTTP of API Gateway, by the routes in CargoLambda.toml; the functions are started apart from it.
+/// Starts a `cargo lambda watch` that runs no functions itself.
 async fn watch(port: u16, group: &Group, log: &Arc<Log>) -> Child {
     let program = cargo_lambda::ensure(group, |text| log.say("cargo-lambda", text)).await.unwrap();
     let port = port.to_string();
@@ -704,19 +702,19 @@ async fn watch(port: u16, group: &Group, log: &Arc<Log>) -> Child {
     process::spawn(group, &program, &arguments, &env::vars().collect(), log)
 }
 
-/// A name that no other test has: in small letters, digits and dashes.
+/// Returns a unique name of lower-case letters, digits and dashes.
 pub fn unique(what: &str) -> String {
     static NUMBER: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(*FIRST_NUMBER));
     format!("{what}-{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A user that no other test has.
+/// Returns a unique user id.
 pub fn unique_user() -> String {
     static NUMBER: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(*FIRST_NUMBER));
     format!("usr_01jd{:022}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Asks again and again until there is an answer; fails when there is none for long.
+/// Polls until there is a result. Fails after a timeout.
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = timeout(Duration::from_secs(20), async {
         loop {
@@ -729,7 +727,7 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
     asking.await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
-/// A product that the shop takes, with SKU and category of its own.
+/// Returns a valid product with a unique SKU and category.
 pub fn new_product(what: &str) -> Value {
     let name = unique(what);
     json!({
@@ -745,7 +743,7 @@ pub fn new_product(what: &str) -> Value {
     })
 }
 
-/// The document with some members changed, or without them where null.
+/// Changes members of a document, or removes them by null.
 pub fn changed(mut document: Value, changes: Value) -> Value {
     for (name, value) in changes.as_object().unwrap() {
         match value {
@@ -757,38 +755,38 @@ pub fn changed(mut document: Value, changes: Value) -> Value {
 }
 
 impl Shop {
-    /// A new product, made by the staff.
+    /// Creates a product as staff.
     pub async fn create(&self, new: &Value) -> Answer {
         self.post("/products").staff().key(&unique("key")).json(new).send().await.expect(201)
     }
 
-    /// A new product with so many pieces.
+    /// Creates a product with a stock.
     pub async fn create_stocked(&self, what: &str, pieces: i64) -> Answer {
         self.create(&changed(new_product(what), json!({"initial_stock": pieces}))).await
     }
 
-    /// A product as the staff sees it now: fresh whatever the caches say.
+    /// Reads a product as staff, uncached.
     pub async fn product(&self, id: &str) -> Answer {
         self.get(&format!("/products/{id}")).staff().send().await.expect(200)
     }
 
-    /// A product's inventory.
+    /// Reads a product's inventory.
     pub async fn inventory(&self, id: &str) -> Answer {
         self.get(&format!("/products/{id}/inventory")).staff().send().await.expect(200)
     }
 
-    /// A request to move stock in or out.
+    /// Makes a request to adjust stock.
     pub fn adjust(&self, id: &str, delta: i64) -> Request {
         let request = self.post(&format!("/products/{id}/inventory/adjustments")).staff();
         request.json(&json!({"delta": delta, "reason": "correction"})).key(&unique("key"))
     }
 
-    /// All of a product's movements, the newest first.
+    /// Reads all movements of a product, newest first.
     pub async fn movements(&self, id: &str) -> Vec<Value> {
         self.walk(self.get(&format!("/products/{id}/inventory/movements")).staff().query("limit", 100)).await
     }
 
-    /// All items of a list, page by page.
+    /// Reads all pages of a list.
     pub async fn walk(&self, list: Request) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), None::<String>);
         loop {
@@ -805,7 +803,7 @@ impl Shop {
         }
     }
 
-    /// Fails where a product's stock and its ledger do not agree (I1).
+    /// Fails unless a product's stock and movements agree (I1).
     pub async fn assert_books_balance(&self, id: &str) {
         let inventory = self.inventory(id).await;
         let count = |field: &str| inventory[field].as_i64().unwrap();
@@ -817,18 +815,18 @@ impl Shop {
     }
 }
 
-/// Lets one test at a time in.
+/// Serializes tests.
 pub type Alone = MutexGuard<'static, ()>;
 
 impl Shop {
-    /// One with a single instance of each function, which no other test uses meanwhile.
+    /// Returns a shop with a single instance of each function, for one test at a time.
     pub async fn alone() -> (Self, Alone) {
         skip_where_deployed("a shop for itself");
         static ALONE: OnceCell<Arc<Running>> = OnceCell::const_new();
         static TURN: AsyncMutex<()> = AsyncMutex::const_new(());
         let turn = TURN.lock().await;
         let instances = process::functions().into_iter().map(|name| (&*name.leak(), 1)).collect();
-        let start = || Running::start_backstage(Options { instances, ..Options::default() });
+        let start = || Running::start_on_runtime(Options { instances, ..Options::default() });
         (Self::of(Arc::clone(ALONE.get_or_init(start).await)), turn)
     }
 }

@@ -1,11 +1,11 @@
-//! A page of HTML, as a browser reads it: its form, and what happens when somebody fills it in and presses a button.
+//! HTML pages: their forms, filled in and submitted like a browser does.
 
 use super::{Answer, Request, STOREFRONT, Shop, client::percent_encoded};
 
 /// A page with a form.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The path and query that it came from, below the version.
+    /// Path and query below the version.
     from: String,
     pub html: String,
 }
@@ -14,14 +14,14 @@ pub struct Page {
 type Tag = (String, Vec<(String, String)>);
 
 impl Page {
-    /// The page that an answer to this request for it is.
+    /// Reads the page in a response.
     #[track_caller]
     pub fn of(path: &str, answer: &Answer) -> Self {
         assert!(answer.header("content-type").starts_with("text/html"), "{answer:?}");
         Self { from: path.to_owned(), html: answer.text.clone() }
     }
 
-    /// All tags of that name.
+    /// Returns all tags of a name.
     pub fn tags(&self, name: &str) -> Vec<Vec<(String, String)>> {
         tags(&self.html)
             .into_iter()
@@ -30,7 +30,7 @@ impl Page {
             .collect()
     }
 
-    /// The one form's fields as they stand there, without buttons.
+    /// Returns the fields of the only form, without buttons.
     pub fn fields(&self) -> Vec<(String, String)> {
         let named = |tag: Vec<(String, String)>| {
             let submits = ["submit", "image", "button", "reset"].map(|kind| Some(kind.to_owned()));
@@ -40,8 +40,7 @@ impl Page {
         self.tags("input").into_iter().filter_map(named).collect()
     }
 
-    /// What a browser sends when somebody fills in the form and presses a button: the one that lets the app in, or the
-    /// one that does not.
+    /// Makes the request that a browser sends when the user signs in and approves or denies.
     pub fn submit(&self, shop: &Shop, email: &str, password: &str, allow: bool) -> Request {
         let of_type = |kind: &str| {
             let input =
@@ -79,7 +78,7 @@ impl Page {
     }
 }
 
-/// The path of the page that somebody is sent to by an app.
+/// Returns the path of the page that an app links to.
 pub fn path_of(parameters: &[(&str, &str)]) -> String {
     let pairs = parameters
         .iter()
@@ -91,7 +90,7 @@ pub fn attribute(tag: &[(String, String)], name: &str) -> Option<String> {
     tag.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
-/// Reads the tags of a well-formed page; one that is not fails.
+/// Parses the tags of a well-formed page.
 fn tags(html: &str) -> Vec<Tag> {
     let mut tags = Vec::new();
     for part in html.split('<').skip(1) {

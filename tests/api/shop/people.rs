@@ -1,4 +1,4 @@
-//! People who use the shop, as they do: they register, read their mail, follow its links, and log in.
+//! People: they register, read mail, follow links and log in.
 
 use std::sync::{
     LazyLock,
@@ -11,18 +11,18 @@ use super::{Answer, CUSTOMER, Request, Shop, deployed::FIRST_NUMBER, eventually}
 
 use serde_json::{Value, json};
 
-/// Somebody with an e-mail, a password and a place where they are.
+/// A person with an e-mail address, a password and an IP address.
 #[derive(Clone, Debug)]
 pub struct Person {
     pub email: String,
     pub password: String,
     pub name: String,
-    /// Where their requests come from.
+    /// IP address.
     pub address: String,
 }
 
 impl Person {
-    /// Somebody whom no other test knows.
+    /// Makes a unique person.
     pub fn new() -> Self {
         static NUMBER: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(*FIRST_NUMBER));
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -35,49 +35,49 @@ impl Person {
     }
 }
 
-/// An address that no other test has.
+/// Returns a unique IP address.
 pub fn unique_address() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0x0a00_0001);
     std::net::Ipv4Addr::from(NUMBER.fetch_add(1, Ordering::Relaxed)).to_string()
 }
 
 impl Shop {
-    /// A request for an account.
+    /// Makes a request to register.
     pub fn register(&self, person: &Person) -> Request {
         let Person { email, password, name, address } = person;
         let body = json!({"email": email, "password": password, "name": name});
         self.post("/users").json(&body).from(address)
     }
 
-    /// A request to make an account of it, with the token that was mailed.
+    /// Makes a request to verify the address, with the mailed token.
     pub fn verify(&self, person: &Person, token: &str) -> Request {
         let body = json!({"token": token, "password": person.password});
         self.post("/users/verify-email").json(&body).from(&person.address)
     }
 
-    /// A request for a new password.
+    /// Makes a request to reset the password.
     pub fn forget_password(&self, person: &Person) -> Request {
         self.post("/users/password-reset").json(&json!({"email": person.email})).from(&person.address)
     }
 
-    /// A request to set it, with the token that was mailed.
+    /// Makes a request to set a new password, with the mailed token.
     pub fn reset_password(&self, person: &Person, token: &str, password: &str) -> Request {
         let body = json!({"token": token, "new_password": password});
         self.post("/users/password-reset/confirm").json(&body).from(&person.address)
     }
 
-    /// A request to log in.
+    /// Makes a request to log in.
     pub fn log_in(&self, person: &Person) -> Request {
         self.log_in_with(person, &person.password)
     }
 
-    /// A request to log in with another password.
+    /// Makes a request to log in with another password.
     pub fn log_in_with(&self, person: &Person, password: &str) -> Request {
         let body = json!({"email": person.email, "password": password});
         self.post("/sessions").json(&body).from(&person.address)
     }
 
-    /// A request for new tokens.
+    /// Makes a request to refresh tokens.
     pub fn refresh(&self, refresh_token: &str) -> Request {
         self.token_request(&[
             ("grant_type", "refresh_token"),
@@ -86,24 +86,24 @@ impl Shop {
         ])
     }
 
-    /// A request of the token endpoint.
+    /// Makes a request to the token endpoint.
     pub fn token_request(&self, fields: &[(&str, &str)]) -> Request {
         self.post("/oauth/token").form(fields)
     }
 
-    /// The mails that an address has got, the newest last, once there are so many.
+    /// Waits for a number of mails to an address, and returns them.
     pub async fn mails_to(&self, email: &str, count: usize) -> Vec<Mail> {
         let what = format!("{count} mails to {email}");
         eventually(&what, async || Some(self.mailbox().sent_to(email)).filter(|mails| mails.len() >= count))
             .await
     }
 
-    /// The mail with that number, from 1 on, that an address gets.
+    /// Waits for a mail to an address, by its number from 1.
     pub async fn mail_to(&self, email: &str, number: usize) -> Mail {
         self.mails_to(email, number).await.swap_remove(number - 1)
     }
 
-    /// The token in the mail with that number, from 1 on, that leads to that page of the web shop.
+    /// Waits for a mail to an address, by its number from 1, and returns the token in its link to a page.
     pub async fn mailed_token(&self, email: &str, page: &str, number: usize) -> String {
         let link = format!("/{page}?token=");
         let leads = |mail: &Mail| mail.text.as_deref().unwrap().contains(&link);
@@ -112,21 +112,21 @@ impl Shop {
         token_in(&eventually(&what, find).await)
     }
 
-    /// Somebody with an account, opened as anybody opens one.
+    /// Registers a new person.
     pub async fn somebody(&self) -> Person {
         let person = Person::new();
         self.open_account(&person).await;
         person
     }
 
-    /// Registers and follows the link in the mail.
+    /// Registers and verifies a person.
     pub async fn open_account(&self, person: &Person) {
         self.register(person).send().await.expect(202);
         let token = self.mailed_token(&person.email, "verify-email", 1).await;
         self.verify(person, &token).send().await.expect(204);
     }
 
-    /// Somebody with an account of that role.
+    /// Registers a new person with a role.
     pub async fn somebody_as(&self, role: &str) -> Person {
         let person = self.somebody().await;
         let id = self.user(&person).await.id().to_owned();
@@ -135,12 +135,12 @@ impl Shop {
         person
     }
 
-    /// A session of theirs.
+    /// Logs a person in.
     pub async fn session(&self, person: &Person) -> Session {
         Session::of(&self.log_in(person).send().await.expect(200))
     }
 
-    /// Their account, as the staff sees it.
+    /// Reads a person's account as staff.
     pub async fn user(&self, person: &Person) -> Answer {
         let list =
             self.get("/users").query("email", &person.email).scoped("users:read").send().await.expect(200);
@@ -149,18 +149,18 @@ impl Shop {
         self.get(&format!("/users/{id}")).scoped("users:read").send().await.expect(200)
     }
 
-    /// A token of a customer of that id, as a session gives it.
+    /// Signs a token of a customer.
     pub fn customer_token(&self, user: &str) -> String {
         self.token(user, CUSTOMER).sign(self.signer())
     }
 }
 
-/// What a log-in gives.
+/// Tokens of a session.
 #[derive(Clone, Debug)]
 pub struct Session {
     pub access_token: String,
     pub refresh_token: String,
-    /// Whose it is.
+    /// User id.
     pub user: String,
 }
 
@@ -176,20 +176,20 @@ impl Session {
     }
 }
 
-/// What an access token says.
+/// Returns the claims of an access token.
 pub fn claims_of(token: &str) -> Value {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     let claims = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
 }
 
-/// What its header says.
+/// Returns the header of an access token.
 pub fn header_of(token: &str) -> Value {
     let swapped: Vec<&str> = token.split('.').collect();
     claims_of(&[swapped[1], swapped[0], swapped[2]].join("."))
 }
 
-/// The token in a mail: in its link, and on a line of its own.
+/// Returns the token of a mail, which is in its link and on a separate line.
 #[track_caller]
 pub fn token_in(mail: &Mail) -> String {
     let text = mail.text.as_deref().unwrap();

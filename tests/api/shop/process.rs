@@ -1,4 +1,4 @@
-//! The processes of a shop, and what they print.
+//! Processes of the shop and their output.
 
 use std::{
     collections::BTreeMap,
@@ -18,19 +18,19 @@ use tokio::{
     time::timeout,
 };
 
-/// In every request as header, token and body, in every name, e-mail and password; in no line that a function prints.
+/// Marks secret and personal data in all requests. No log line may contain it.
 pub const CANARY: &str = "CANARY";
-/// What betrays a secret: the canary, as e-mails spell it too, and how every JSON Web Token begins.
+/// Texts that reveal a secret: the canary, also in lower case, and the beginning of every JSON Web Token.
 const PLANTED: [&str; 3] = [CANARY, "canary", "eyJ"];
-/// Not of the shop: it may say what it likes.
+/// Exempt from the check.
 const CARGO_LAMBDA: &str = "cargo-lambda";
 
-/// Builds the functions as the tests were built, so that nothing is compiled twice, and says where they are.
+/// Builds the functions with the profile of the tests. Returns their folder.
 pub fn build() -> PathBuf {
     build_targets(&["--bins"])
 }
 
-/// Builds a function that is an example of the tests, and says where it is.
+/// Builds an example of the tests. Returns its path.
 pub fn build_example(name: &str) -> PathBuf {
     build_targets(&["--example", name]).join("examples").join(name)
 }
@@ -60,7 +60,7 @@ fn build_targets(targets: &[&str]) -> PathBuf {
     folder.to_owned()
 }
 
-/// The names of all functions: the folders that hold them.
+/// Returns the names of all functions.
 pub fn functions() -> Vec<String> {
     let folders = template::repository().join("functions").read_dir().unwrap();
     let mut names: Vec<_> =
@@ -69,7 +69,7 @@ pub fn functions() -> Vec<String> {
     names
 }
 
-/// Starts a process of the group, with nothing in its environment but `variables`, and listens to it.
+/// Starts a process of the group with these variables only, and reads its output.
 pub fn spawn(
     group: &Group,
     program: &Path,
@@ -86,7 +86,7 @@ pub fn spawn(
     child
 }
 
-/// Everything that the processes have printed.
+/// Output of all processes.
 #[derive(Default)]
 pub struct Log {
     lines: Mutex<Vec<Line>>,
@@ -94,7 +94,7 @@ pub struct Log {
     count: watch::Sender<usize>,
 }
 
-/// A line that a process printed.
+/// A line of output.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub program: String,
@@ -102,7 +102,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The line as JSON, or null.
+    /// Parses the line as JSON, or returns null.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
@@ -125,18 +125,18 @@ impl Log {
         });
     }
 
-    /// Adds a line of the tests' own.
+    /// Adds a line of the tests.
     pub fn say(&self, program: &str, text: &str) {
         self.lines.lock().unwrap().push(Line { program: program.to_owned(), text: text.to_owned() });
         self.count.send_modify(|count| *count += 1);
     }
 
-    /// All lines so far that fit.
+    /// Returns all matching lines.
     pub fn lines(&self, fits: impl Fn(&Line) -> bool) -> Vec<Line> {
         self.lines.lock().unwrap().iter().filter(|line| fits(line)).cloned().collect()
     }
 
-    /// The first line that fits, now or soon.
+    /// Waits for a matching line.
     pub async fn wait_for(&self, fits: impl Fn(&Line) -> bool) -> Line {
         let mut count = self.count.subscribe();
         let mut judged = 0;
@@ -153,7 +153,7 @@ impl Log {
         found.await.expect("no such line was printed")
     }
 
-    /// Fails where a function has printed what no log may hold.
+    /// Fails if a function has logged secret or personal data.
     pub fn assert_clean(&self) {
         let leaks = self.leaks.lock().unwrap();
         assert!(leaks.is_empty(), "secrets in the log: {leaks:#?}");

@@ -1,6 +1,6 @@
-//! A proxy between the functions and what they call (DynamoDB, Secrets Manager, SES, EventBridge, Stripe), reached by
-//! address alone, that does what no emulator does: it throttles, conflicts, loses answers, holds requests until a test
-//! lets them go, and tells what each call cost. What template.yaml gives a function no right to, it refuses.
+//! A proxy between the functions and the services they call. It injects what emulators cannot do: throttling, conflicts,
+//! lost responses and held requests. It records calls with their costs, and denies those that template.yaml grants no right
+//! to.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use super::rights::Rights;
 
-/// A service that the functions call.
+/// A service that functions call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Service {
     Dynamo,
@@ -39,7 +39,7 @@ pub enum Service {
 impl Service {
     const ALL: [Self; 5] = [Self::Dynamo, Self::Secrets, Self::Mail, Self::EventBridge, Self::Payments];
 
-    /// The beginning of its paths on the proxy.
+    /// Returns the prefix of its paths on the proxy.
     fn name(self) -> &'static str {
         match self {
             Self::Dynamo => "dynamo",
@@ -50,7 +50,7 @@ impl Service {
         }
     }
 
-    /// What it speaks.
+    /// Returns its protocol.
     fn media_type(self) -> &'static str {
         match self {
             Self::Dynamo => "application/x-amz-json-1.0",
@@ -60,13 +60,13 @@ impl Service {
     }
 }
 
-/// How long a test waits for calls that it expects.
+/// Timeout of a test that waits for calls.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where each service is.
+/// URLs of the services.
 pub type Upstreams = [(Service, String); 5];
 
-/// The proxy. Each function has its own path on it for each service, so that a call tells whose it is.
+/// The proxy. Each function has its own paths, so that a call reveals its caller.
 #[derive(Clone)]
 pub struct Proxy {
     address: SocketAddr,
@@ -81,7 +81,7 @@ struct State {
 }
 
 impl Proxy {
-    /// Listens on a free port; must run on the runtime that is to carry it.
+    /// Starts the proxy on the current runtime.
     pub async fn start(upstreams: Upstreams) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -104,22 +104,22 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Where a function finds a service.
+    /// Returns the URL of a service for a function.
     pub fn url(&self, service: Service, function: &str) -> String {
         format!("http://{}/{}/{function}", self.address, service.name())
     }
 
-    /// Rights of functions that no call has needed so far: function, action, resource.
+    /// Returns rights that no call has needed yet: function, action, resource.
     pub fn unneeded_rights(&self) -> Vec<(String, (String, String))> {
         self.state.rights.unneeded()
     }
 
-    /// Calls of that operation, such as `Query` or `POST /v1/refunds`, to do something to.
+    /// Selects calls of an operation, such as `Query` or `POST /v1/refunds`.
     pub fn calls(&self, operation: &'static str) -> Calls {
         Calls { operation: Some(operation), ..self.any_call() }
     }
 
-    /// All calls, to do something to.
+    /// Selects all calls.
     pub fn any_call(&self) -> Calls {
         Calls {
             state: Arc::clone(&self.state),
@@ -190,7 +190,7 @@ impl State {
         Ok(answer.map(Full::from))
     }
 
-    /// Those that only watch this call, and the one that does something to it.
+    /// Returns the rules that only observe a call, and the one that changes it.
     fn rules_for(&self, call: &Call) -> (Vec<Arc<Rule>>, Option<Arc<Rule>>) {
         let rules = self.rules.lock().unwrap();
         let covering = rules.iter().filter(|rule| rule.calls.cover(call)).cloned();
@@ -199,7 +199,7 @@ impl State {
         (observers, others.into_iter().find(|rule| rule.take()))
     }
 
-    /// Asks the service, and DynamoDB what it cost on top.
+    /// Forwards a call, and asks DynamoDB for its cost.
     async fn forward(&self, parts: &Parts, call: &Call) -> io::Result<Response<Bytes>> {
         let mut document = call.request.clone();
         if call.service == Service::Dynamo {
@@ -221,7 +221,7 @@ impl State {
     }
 }
 
-/// Which calls a rule covers. All conditions must hold.
+/// A selection of calls. All conditions must hold.
 #[derive(Clone)]
 pub struct Calls {
     state: Arc<State>,
@@ -234,72 +234,72 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Only those whose path or body holds this text, such as a product's id.
+    /// Only calls with this text in path or body.
     pub fn about(mut self, text: impl Into<String>) -> Self {
         self.about = Some(text.into());
         self
     }
 
-    /// Only those of this service.
+    /// Only calls of this service.
     pub fn of(mut self, service: Service) -> Self {
         self.service = Some(service);
         self
     }
 
-    /// Only those that this function makes.
+    /// Only calls of this function.
     pub fn by(mut self, function: &'static str) -> Self {
         self.function = Some(function);
         self
     }
 
-    /// Only the first so many.
+    /// Only the first calls.
     pub fn times(mut self, times: usize) -> Self {
         self.times = times;
         self
     }
 
-    /// Not the first so many.
+    /// Without the first calls.
     pub fn after(mut self, skip: usize) -> Self {
         self.skip = skip;
         self
     }
 
-    /// Answers them itself.
+    /// Answers the calls instead of the service.
     pub fn answer(self, refusal: Refusal) -> Rigged {
         self.answer_with(move |_| refusal.clone())
     }
 
-    /// Answers them itself, as the request asks for.
+    /// Answers the calls by their requests instead of the service.
     pub fn answer_with(self, refusal: impl Fn(&Value) -> Refusal + Send + Sync + 'static) -> Rigged {
         self.rig(Effect::Answer(Box::new(refusal)))
     }
 
-    /// Cuts the connection before the service hears of them.
+    /// Closes the connection instead of forwarding the call.
     pub fn refuse(self) -> Rigged {
         self.rig(Effect::Refuse)
     }
 
-    /// Lets the service do them, then cuts the connection.
+    /// Forwards the call, then closes the connection.
     pub fn lose_answer(self) -> Rigged {
         self.rig(Effect::LoseAnswer)
     }
 
-    /// Holds them before the service hears of them, until released; cut off where that never happens.
+    /// Holds the call until released. Closes the connection if dropped.
     pub fn hold(self) -> Rigged {
         self.rig(Effect::Hold)
     }
 
-    /// Lets the service do them, then holds the answers until released; cut off where that never happens.
+    /// Forwards the call, then holds the response until released. Closes the connection if dropped.
     pub fn hold_answer(self) -> Rigged {
         self.rig(Effect::HoldAnswer)
     }
 
-    /// Changes what they ask for.
+    /// Changes the request.
     pub fn rewrite(self, change: impl Fn(&mut Value) + Send + Sync + 'static) -> Rigged {
         self.rig(Effect::Rewrite(Box::new(change)))
     }
 
-    /// Writes them down, with what they cost.
+    /// Records the calls with their costs.
     pub fn observe(self) -> Rigged {
         self.rig(Effect::Observe)
     }
@@ -336,7 +336,7 @@ enum Effect {
     Observe,
 }
 
-/// What becomes of the calls that a rule holds.
+/// State of held calls.
 #[derive(Clone, Copy, PartialEq)]
 enum Held {
     Yes,
@@ -354,7 +354,7 @@ struct Rule {
 }
 
 impl Rule {
-    /// Whether this call is one of those that the rule is for.
+    /// Returns whether the rule covers a call.
     fn take(&self) -> bool {
         let seen = self.seen.fetch_add(1, Ordering::Relaxed);
         seen >= self.calls.skip && seen - self.calls.skip < self.calls.times
@@ -364,7 +364,7 @@ impl Rule {
         self.hits.send_modify(|hits| *hits += 1);
     }
 
-    /// Waits until the held calls may go; an error where they never may.
+    /// Waits for the release of held calls, or fails if they are dropped.
     async fn released(&self) -> io::Result<()> {
         let mut held = self.held.subscribe();
         match held.wait_for(|held| *held != Held::Yes).await.map(|held| *held) {
@@ -379,7 +379,7 @@ impl Rule {
     }
 }
 
-/// A rule at work, until it is dropped.
+/// A rule in force until it is dropped.
 #[must_use = "the rule ends when this is dropped"]
 pub struct Rigged {
     rule: Arc<Rule>,
@@ -387,24 +387,24 @@ pub struct Rigged {
 }
 
 impl Rigged {
-    /// How many calls it has been applied to.
+    /// Returns the number of calls it was applied to.
     pub fn hits(&self) -> usize {
         *self.rule.hits.borrow()
     }
 
-    /// Waits until it has been applied to so many calls.
+    /// Waits for a number of calls.
     pub async fn reached(&self, count: usize) {
         let mut hits = self.rule.hits.subscribe();
         let reached = timeout(PATIENCE, hits.wait_for(|hits| *hits >= count)).await;
         assert!(reached.is_ok(), "{} calls came instead of {count}", self.hits());
     }
 
-    /// Lets the held calls go, and all that come.
+    /// Releases the held calls and all later ones.
     pub fn release(&self) {
         self.rule.held.send_replace(Held::Released);
     }
 
-    /// What was observed so far.
+    /// Returns the recorded calls.
     pub fn observed(&self) -> Vec<Call> {
         self.rule.observed.lock().unwrap().clone()
     }
@@ -423,19 +423,19 @@ impl Drop for Rigged {
     }
 }
 
-/// A call that a function made.
+/// A recorded call.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub service: Service,
     pub function: String,
-    /// What follows the service's address.
+    /// Path.
     pub path: String,
     pub operation: String,
-    /// Its headers, such as the idempotency key that Stripe gets.
+    /// Headers, such as Stripe's idempotency key.
     pub headers: HeaderMap,
-    /// Its body.
+    /// Body.
     pub text: String,
-    /// Its body, where that is a document.
+    /// Body as JSON, if it is.
     pub request: Value,
     pub capacity: Option<Capacity>,
 }
@@ -459,7 +459,7 @@ impl Call {
         Ok(Self { path, headers, ..Self::new(service, function, &operation, &String::from_utf8_lossy(body)) })
     }
 
-    /// One that has not begun.
+    /// Makes an empty record.
     pub fn new(service: Service, function: &str, operation: &str, request: &str) -> Self {
         Self {
             service,
@@ -474,7 +474,7 @@ impl Call {
     }
 }
 
-/// A call of Stripe by its method and path, without the ids in it.
+/// Returns method and path of a call to Stripe, without ids.
 fn payment_operation(method: &str, path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let is_id = |part: &&str| ["pi_", "re_"].iter().any(|prefix| part.starts_with(prefix));
@@ -482,7 +482,7 @@ fn payment_operation(method: &str, path: &str) -> String {
     format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
 }
 
-/// What a call cost, indexes included.
+/// Cost of a call, including indexes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Capacity {
     Read(f64),
@@ -499,7 +499,7 @@ impl Capacity {
     }
 }
 
-/// An answer that a service might give.
+/// A response of a service.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     pub status: u16,
@@ -507,7 +507,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// An error of the service, by its short name.
+    /// Returns an AWS error by its short name.
     pub fn error(status: u16, name: &str) -> Self {
         let body = json!({
             "__type": format!("com.amazonaws.planted#{name}"),
@@ -516,7 +516,7 @@ impl Refusal {
         Self { status, body: body.to_string() }
     }
 
-    /// An error of Stripe.
+    /// Returns a Stripe error.
     pub fn of_payments(status: u16, kind: &str, code: Option<&str>) -> Self {
         let mut error = json!({"type": kind, "message": "PLANTED-PROVIDER-MESSAGE"});
         if let Some(code) = code {
@@ -525,7 +525,7 @@ impl Refusal {
         Self { status, body: json!({"error": error}).to_string() }
     }
 
-    /// A transaction cancelled, with one reason for each of its items.
+    /// Returns a cancelled transaction with a reason for each item.
     pub fn cancelled<'c>(codes: impl IntoIterator<Item = &'c str>) -> Self {
         let reason = |code: &str| match code {
             "None" => json!({"Code": code}),
@@ -540,18 +540,18 @@ impl Refusal {
         Self { status: 400, body: body.to_string() }
     }
 
-    /// A transaction of which every item met another writer.
+    /// Returns a transaction cancelled by conflicts on all items.
     pub fn conflict() -> impl Fn(&Value) -> Self + Send + Sync + 'static {
         |request| Self::cancelled(vec!["TransactionConflict"; items_of(request)])
     }
 }
 
-/// How many items a transaction has.
+/// Counts the items of a transaction.
 pub fn items_of(transaction: &Value) -> usize {
     transaction["TransactItems"].as_array().map_or(0, Vec::len)
 }
 
-/// What can go wrong with any call of Stripe, each by its name.
+/// All faults of a call to Stripe, by name.
 pub fn payment_refusals() -> Vec<(&'static str, Refusal)> {
     let error = Refusal::of_payments;
     let text = |status, body: &str| Refusal { status, body: body.to_owned() };
@@ -572,7 +572,7 @@ pub fn payment_refusals() -> Vec<(&'static str, Refusal)> {
     ]
 }
 
-/// What can go wrong with any call of AWS, each by its name.
+/// All faults of a call to AWS, by name.
 pub fn refusals() -> Vec<(&'static str, Refusal)> {
     vec![
         ("throttled", Refusal::error(400, "ThrottlingException")),

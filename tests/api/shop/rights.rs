@@ -1,5 +1,5 @@
-//! The rights that template.yaml grants each function. The proxy checks every call of every test against them, so a missing
-//! right fails a test and not a deployment. `crate::rights` finds superfluous ones.
+//! Rights of the functions in template.yaml. The proxy checks each call of each test against them. `crate::rights` finds
+//! unneeded ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,11 +12,10 @@ use super::proxy::{Call, Service};
 
 use serde_json::Value;
 
-/// An action, and the resource that it is done to.
+/// An action and its resource.
 type Right = (String, String);
 
-/// Actions of Lambda in a function's name: it reads the stream that feeds the function, and keeps the records at which the
-/// function fails.
+/// Actions of Lambda with a function's role: reading its stream, and writing to its dead-letter queue.
 const OF_LAMBDA: [&str; 5] = [
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -25,21 +24,21 @@ const OF_LAMBDA: [&str; 5] = [
     "sqs:SendMessage",
 ];
 
-/// The rights of each function, by its name.
+/// Rights by function.
 pub struct Rights {
     granted: BTreeMap<String, BTreeSet<Right>>,
-    /// The rights that calls have needed so far.
+    /// Rights that calls have needed.
     needed: Mutex<BTreeSet<(String, Right)>>,
 }
 
 impl Rights {
-    /// Reads them.
+    /// Reads template.yaml.
     pub fn read() -> Self {
         let files = tidy::read(&template::repository()).unwrap();
         Self { granted: Repository::new(files).unwrap().rights(), needed: Mutex::default() }
     }
 
-    /// The rights that a function lacks for a call. Remembers all that the call needs.
+    /// Returns the rights that a function lacks for a call. Remembers those it has used.
     pub fn missing(&self, call: &Call) -> Vec<Right> {
         let function = call.function.trim_end_matches(super::TWIN);
         let granted = self.granted.get(function).cloned().unwrap_or_default();
@@ -49,7 +48,7 @@ impl Rights {
         needed.into_iter().filter(|right| !granted.iter().any(|granted| covers(granted, right))).collect()
     }
 
-    /// The rights of functions that no call has needed so far.
+    /// Returns rights that no call has needed yet.
     pub fn unneeded(&self) -> Vec<(String, Right)> {
         let needed = self.needed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let granted = self
@@ -67,16 +66,16 @@ impl Rights {
     }
 }
 
-/// Tells if a right in template.yaml, perhaps with a star at its end, includes another.
+/// Returns whether a right, possibly with a wildcard, includes another.
 fn covers((granted, to): &Right, (action, resource): &Right) -> bool {
     let includes = to.strip_suffix('*').map_or(to == resource, |beginning| resource.starts_with(beginning));
     granted == action && includes
 }
 
-/// In whose name mails may be sent, as the template says it: who that is depends on what is deployed.
+/// The sender address in template.yaml, which depends on the deployment.
 const SENDER: &str = "arn:AWS::Partition:ses:AWS::Region:AWS::AccountId:identity/MailIdentity";
 
-/// The rights that a call needs:
+/// Returns the rights that a call needs:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/api-permissions-reference.html>.
 fn needed(Call { service, operation, request, .. }: &Call) -> Vec<(String, String)> {
     let right = |action: &str, resource: String| (format!("dynamodb:{action}"), resource);

@@ -1,5 +1,4 @@
-//! Access tokens, well made or forged in any way that a test asks for. Written without the shop's own code, so that
-//! the two can't be wrong in the same way.
+//! Access tokens, valid or forged. Written without the shop's code, so that both cannot have the same bug.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use ring::{
@@ -10,7 +9,7 @@ use ring::{
 use serde_json::{Value, json};
 use shared::telemetry;
 
-/// A key that signs tokens.
+/// A signing key.
 pub struct Signer {
     pub kid: String,
     pair: Ed25519KeyPair,
@@ -23,7 +22,7 @@ impl Signer {
         Self { kid: kid.to_owned(), pair: Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap(), pkcs8 }
     }
 
-    /// The first key in the text of a secret.
+    /// Reads the first key of a secret.
     pub fn of_secret(text: &str) -> Self {
         let keys: Value = serde_json::from_str(text).unwrap();
         let text = |name: &str| keys["keys"][0][name].as_str().unwrap();
@@ -31,29 +30,29 @@ impl Signer {
         Self { kid: text("id").to_owned(), pair: Ed25519KeyPair::from_pkcs8(&pkcs8).unwrap(), pkcs8 }
     }
 
-    /// The public half, as raw bytes.
+    /// Returns the raw public key.
     pub fn public(&self) -> &[u8] {
         self.pair.public_key().as_ref()
     }
 
-    /// Its signature of anything.
+    /// Signs bytes.
     pub fn signature(&self, message: &[u8]) -> Vec<u8> {
         self.pair.sign(message).as_ref().to_vec()
     }
 
-    /// A token of any header and any claims, be they JSON or not.
+    /// Makes a token of any header and claims, JSON or not.
     pub fn seal(&self, header: impl AsRef<[u8]>, claims: impl AsRef<[u8]>) -> String {
         let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims));
         let signature = BASE64.encode(self.signature(message.as_bytes()));
         format!("{message}.{signature}")
     }
 
-    /// The text of the secret that signs with it.
+    /// Returns the secret with this key.
     pub fn secret(&self) -> String {
         secret(&self.kid, &self.pkcs8)
     }
 
-    /// The item of the table of keys that publishes it.
+    /// Returns the item that publishes the key.
     pub fn item(&self) -> Value {
         json!({
             "pk": {"S": "KEY"},
@@ -65,12 +64,12 @@ impl Signer {
     }
 }
 
-/// The text of a secret with one key, in force for long.
+/// Returns a secret with one key that is in force.
 pub fn secret(id: &str, key: &[u8]) -> String {
     json!({"keys": [{"id": id, "from": "2025-01-01T00:00:00.000Z", "key": BASE64.encode(key)}]}).to_string()
 }
 
-/// The hash function of an HMAC.
+/// A hash function of an HMAC.
 #[derive(Clone, Copy)]
 pub enum Hash {
     Sha256,
@@ -79,7 +78,7 @@ pub enum Hash {
 }
 
 impl Hash {
-    /// As `alg` names it.
+    /// Returns the name in `alg`.
     pub fn algorithm(self) -> &'static str {
         match self {
             Self::Sha256 => "HS256",
@@ -97,7 +96,7 @@ impl Hash {
     }
 }
 
-/// A token in the making.
+/// A token to change and sign.
 #[derive(Clone)]
 pub struct Token {
     pub header: Value,
@@ -105,7 +104,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// One as the shop issues it.
+    /// Makes a token like the shop's.
     pub fn new(issuer: &str, kid: &str, subject: &str, scope: &str) -> Self {
         let now = telemetry::now().as_seconds();
         Self {
@@ -123,30 +122,30 @@ impl Token {
         }
     }
 
-    /// With a member of the header changed, or without it where null.
+    /// Changes a member of the header, or removes it by null.
     pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
         set(&mut self.header, name, value.into());
         self
     }
 
-    /// With a claim changed, or without it where null.
+    /// Changes a claim, or removes it by null.
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {
         set(&mut self.claims, name, value.into());
         self
     }
 
-    /// Signed as it should be.
+    /// Signs the token.
     pub fn sign(&self, signer: &Signer) -> String {
         self.with_signature(|message| signer.signature(message))
     }
 
-    /// Signed with HMAC, by somebody who knows the public key and hopes that it is taken for the secret.
+    /// Signs the token by HMAC with the public key as secret.
     pub fn sign_with_hmac(&self, hash: Hash, secret: &[u8]) -> String {
         let key = hmac::Key::new(hash.of_ring(), secret);
         self.with_signature(|message| hmac::sign(&key, message).as_ref().to_vec())
     }
 
-    /// With any signature.
+    /// Adds any signature.
     pub fn with_signature(&self, signature: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
         let encode = |part: &Value| BASE64.encode(part.to_string());
         let message = format!("{}.{}", encode(&self.header), encode(&self.claims));

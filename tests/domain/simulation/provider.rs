@@ -1,4 +1,4 @@
-//! The payment provider of the simulation: what it did, and what it says of that. Its books are the judge.
+//! The simulated payment provider. Its books are the reference.
 
 use fastrand::Rng;
 use shared::domain::{
@@ -9,10 +9,10 @@ use shared::domain::{
     },
 };
 
-/// An authorisation lapses after so many milliseconds.
+/// Lifetime of an authorization in milliseconds.
 const LAPSES_AFTER: i64 = 7 * 24 * 60 * 60 * 1000;
 
-/// What a card does when it is charged.
+/// Outcome of a charge.
 #[derive(Clone, Copy, Debug)]
 pub enum Card {
     Good,
@@ -21,7 +21,7 @@ pub enum Card {
     TakesTime,
 }
 
-/// News for an order, by its place.
+/// Number of an update.
 #[derive(Clone, Debug)]
 pub enum News {
     Payment(usize, Intent),
@@ -33,9 +33,9 @@ pub enum News {
 pub struct Provider {
     pub intents: Vec<Paying>,
     pub refunds: Vec<Returning>,
-    /// What the shop has not been told yet.
+    /// Updates that the shop has not received.
     pub news: Vec<News>,
-    /// Refunds that were refused: they stay so, since their key is known.
+    /// Refused refunds, repeated for the same key.
     refused: Vec<Id<Refund>>,
 }
 
@@ -45,7 +45,7 @@ pub struct Paying {
     pub state: IntentState,
     key: (usize, usize, Capture),
     amount: i64,
-    /// What the one attempt to charge it was answered; each further one is answered the same.
+    /// Answer to the first charge, repeated for later ones.
     answered: Option<IntentState>,
     authorized_at: i64,
     dispute: Option<DisputeUpdate>,
@@ -56,7 +56,7 @@ pub struct Returning {
     pub intent: usize,
     pub amount: i64,
     pub status: RefundStatus,
-    /// What the shop was answered; it is answered the same, if it asks again.
+    /// Answer to the shop, repeated for the same request.
     answered: RefundStatus,
 }
 
@@ -72,12 +72,12 @@ impl Paying {
         if let IntentState::Captured(amount) = self.state { amount } else { 0 }
     }
 
-    /// Whether money is taken, or held.
+    /// Returns whether money is charged or authorized.
     pub fn is_charged(&self) -> bool {
         matches!(self.state, IntentState::Captured(_) | IntentState::Authorized)
     }
 
-    /// Whether it can't come to a charge any more.
+    /// Returns whether it can no longer be charged.
     pub fn is_over(&self) -> bool {
         matches!(self.state, IntentState::Captured(_) | IntentState::Cancelled | IntentState::Declined(_))
     }
@@ -94,7 +94,7 @@ impl Returning {
 }
 
 impl Provider {
-    /// Makes an intent, or gives the one that was made with the same key.
+    /// Creates an intent, or returns that of the same key.
     pub fn create(&mut self, order: usize, attempt: usize, capture: Capture, amount: Money) -> String {
         let key = (order, attempt, capture);
         if let Some(made) = self.intents.iter().find(|made| made.key == key) {
@@ -122,7 +122,7 @@ impl Provider {
         self.intents[self.place(id)].said()
     }
 
-    /// Charges, unless that was tried before.
+    /// Charges, unless a charge was tried before.
     pub fn confirm(&mut self, id: &str, card: Card, now: i64) -> Intent {
         let place = self.place(id);
         let intent = &mut self.intents[place];
@@ -145,7 +145,7 @@ impl Provider {
         self.read(id)
     }
 
-    /// Takes what is held. Where nothing is, it is read what became of it.
+    /// Captures an authorization, or returns the current state.
     pub fn capture(&mut self, id: &str, amount: Money) -> Intent {
         let place = self.place(id);
         if self.intents[place].state == IntentState::Authorized {
@@ -155,7 +155,7 @@ impl Provider {
         self.read(id)
     }
 
-    /// Calls it off. Where that is too late, it is read what became of it.
+    /// Cancels an intent, or returns the current state.
     pub fn cancel(&mut self, id: &str) -> Intent {
         let place = self.place(id);
         if !matches!(self.intents[place].state, IntentState::Captured(_) | IntentState::Cancelled) {
@@ -165,7 +165,7 @@ impl Provider {
         self.read(id)
     }
 
-    /// Gives money back, or refuses to.
+    /// Refunds, or refuses to.
     pub fn refund(&mut self, refund: &Refund, payment: &Payment, rng: &mut Rng) -> Option<RefundUpdate> {
         if let Some(place) = self.refunds.iter().position(|made| made.refund_id == refund.id) {
             let made = &self.refunds[place];
@@ -187,20 +187,20 @@ impl Provider {
         Some(self.refunds[place].said(place, status))
     }
 
-    /// All refunds of a payment, as they stand.
+    /// Returns all refunds of a payment.
     pub fn refunds_of(&self, payment: &Payment) -> Vec<RefundUpdate> {
         let intent = self.place(&payment.provider_id);
         let all = self.refunds.iter().enumerate().filter(|(_, refund)| refund.intent == intent);
         all.map(|(place, refund)| refund.said(place, refund.status)).collect()
     }
 
-    /// What went back, or is on its way.
+    /// Returns the amount that is refunded or pending.
     pub fn refunded(&self, intent: usize) -> i64 {
         let made = self.refunds.iter().filter(|refund| refund.intent == intent);
         made.filter(|refund| refund.status != RefundStatus::Failed).map(|refund| refund.amount).sum()
     }
 
-    /// Something that the shop has no part in: a customer proves to be the card's owner, or a bank makes up its mind.
+    /// Changes something without the shop: a customer completes 3-D Secure, or a bank decides.
     pub fn happen(&mut self, rng: &mut Rng, now: i64) {
         if rng.usize(..100) < 50 && !self.refunds.is_empty() {
             let place = rng.usize(..(self.refunds.len()).max(1));
@@ -237,7 +237,7 @@ impl Provider {
         }
     }
 
-    /// Time passes: banks that think come to an end, and what was held for long is free again. Customers stay away.
+    /// Lets time pass: pending payments end and old authorizations expire.
     pub fn grow_old(&mut self, rng: &mut Rng, now: i64) {
         for place in 0..self.intents.len() {
             let intent = &mut self.intents[place];

@@ -35,7 +35,7 @@ pub(super) enum CaptureMethod {
     Manual,
 }
 
-/// Where an intent stands: <https://docs.stripe.com/payments/paymentintents/lifecycle>.
+/// Status of a PaymentIntent: <https://docs.stripe.com/payments/paymentintents/lifecycle>.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
