@@ -237,7 +237,7 @@ fn what_is_watched_is_emitted() {
         )
         .finds("watches AWS/ApiGatewy 5XXError by", template, "AWS/ApiGateway", "AWS/ApiGatewy")
         .finds(
-            "by [\"ApiName\", \"Method\", \"Phase\", \"Resource\"], which nobody emits",
+            "by [\"ApiName\", \"Method\", \"Phase\", \"Resource\"], which nothing emits",
             template,
             "{ Name: Stage, Value: v1 }",
             "{ Name: Phase, Value: v1 }",

@@ -75,7 +75,7 @@ pub async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
         }
         "users-forgot-password" => shop.forget_password(&Person::new()).into(),
         "users-reset-password" => {
-            let person = shop.somebody().await;
+            let person = shop.register_person().await;
             shop.forget_password(&person).send().await.expect(202);
             let token = shop.mailed_token(&person.email, "reset-password", 1).await;
             shop.reset_password(&person, &token, &Person::new().password).into()
@@ -89,7 +89,7 @@ pub async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
             own(shop.put(&path).json(&body))
         }
         "profile-delete" => {
-            let person = shop.somebody().await;
+            let person = shop.register_person().await;
             let request = shop.post(&path).json(&json!({"password": person.password})).from(&person.address);
             Row { request, caller: Some(shop.user(&person).await.id().to_owned()) }
         }
@@ -132,7 +132,7 @@ pub async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
 #[tokio::test]
 async fn i24_every_principal_gets_the_documented_verdict_of_every_operation() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let user = shop.user(&person).await.id().to_owned();
     let product = shop.create_stocked("access", 10).await.id().to_owned();
     let pieces = shop.create_stocked("access", 1_000).await.id().to_owned();
@@ -188,7 +188,7 @@ async fn i24_every_principal_gets_the_documented_verdict_of_every_operation() {
 #[tokio::test]
 async fn i24_the_own_account_is_reached_by_its_owner_alone() {
     let shop = Shop::shared().await;
-    let (owner, other) = (shop.somebody().await, shop.somebody().await);
+    let (owner, other) = (shop.register_person().await, shop.register_person().await);
     let before = shop.user(&owner).await;
     let session = shop.session(&other).await;
     // No request of a customer can name another account.
@@ -246,7 +246,7 @@ async fn i24_no_request_sets_its_callers_role() {
             .await
             .expect_invalid(&[(&format!("/{name}"), "unknown_field")]);
     }
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     for (name, value) in [("role", "admin"), ("status", "active"), ("scope", ADMIN)] {
         let patch =
             shop.patch("/users/me").if_match("*").json(&json!({name: value})).bearer(&session.access_token);

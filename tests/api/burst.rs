@@ -10,7 +10,7 @@ use crate::shop::{Options, Shop, buyers::basket, unique};
 async fn a_thousand_buyers_at_once_get_what_there_is_and_the_shop_stays_open() {
     let shop = Shop::start(Options::default()).await;
     let product = shop.create_stocked("burst", 50).await;
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
 
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
 

@@ -146,7 +146,7 @@ async fn the_catalogue_and_its_stock_tell_what_becomes_of_them() {
 #[tokio::test]
 async fn accounts_tell_that_they_were_opened_changed_and_deleted() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let path = format!("/users/{}", session.user);
     shop.patch(&path)

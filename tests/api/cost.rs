@@ -258,7 +258,7 @@ const DONE: &[&str] = &["BatchWriteItem", "TransactWriteItems", "UpdateItem"];
 #[tokio::test]
 async fn a_log_in_costs_two_round_trips_and_a_wrong_password_one() {
     let (shop, _alone) = Shop::alone().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     shop.log_in(&person).send().await.expect(200);
     assert_trips(&shop, "sessions-create", shop.log_in(&person), &[CHECK, DONE]).await.expect(200);
     let wrong = shop.log_in_with(&person, "CANARY no such password");
@@ -273,7 +273,7 @@ async fn a_log_in_costs_two_round_trips_and_a_wrong_password_one() {
 #[tokio::test]
 async fn a_refresh_costs_one_round_trip_and_a_reuse_two() {
     let (shop, _alone) = Shop::alone().await;
-    let first = shop.session(&shop.somebody().await).await;
+    let first = shop.session(&shop.register_person().await).await;
     shop.refresh("unknown").send().await.expect(400);
     let refresh = |session: &Session| shop.refresh(&session.refresh_token);
     let both: &[&str] = &["GetItem", "UpdateItem"];
@@ -295,7 +295,7 @@ async fn a_refresh_costs_one_round_trip_and_a_reuse_two() {
 #[tokio::test]
 async fn registering_costs_one_write_with_or_without_an_account() {
     let (shop, _alone) = Shop::alone().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     for one in [&person, &Person::new()] {
         let (answer, cost) = cost_of(&shop, "users-register", shop.register(one)).await;
         answer.expect(202);
@@ -324,7 +324,7 @@ async fn answering_a_mail_costs_two_round_trips_or_three() {
 #[tokio::test]
 async fn what_people_do_with_their_account_costs_a_read_and_a_write() {
     let (shop, _alone) = Shop::alone().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let own = |request: Request| request.bearer(&session.access_token).from(&person.address);
     assert_trips(&shop, "profile-get", own(shop.get("/users/me")), &[&["GetItem"]]).await.expect(200);
@@ -341,7 +341,7 @@ async fn what_people_do_with_their_account_costs_a_read_and_a_write() {
 #[tokio::test]
 async fn what_the_staff_does_with_users_costs_as_much() {
     let (shop, _alone) = Shop::alone().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let id = shop.user(&person).await.id().to_owned();
     let path = format!("/users/{id}");
     let list = shop.get("/users").scoped("users:read");
@@ -358,7 +358,7 @@ async fn what_the_staff_does_with_users_costs_as_much() {
 #[tokio::test]
 async fn oauth_costs_what_it_must() {
     let (shop, _alone) = Shop::alone().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     for path in [
         &*STOREFRONT_CLIENT.path(None),
         "/.well-known/oauth-authorization-server",
@@ -519,7 +519,7 @@ async fn an_order_that_expires_costs_a_read_and_a_transaction_beside_the_look_fo
 async fn deleting_an_account_costs_eight_round_trips() {
     let (shop, _alone) = Shop::alone().await;
     let delete = async || {
-        let person = shop.somebody().await;
+        let person = shop.register_person().await;
         let session = shop.session(&person).await;
         let request = shop.post("/users/me/delete").json(&json!({"password": person.password}));
         request.bearer(&session.access_token).from(&person.address)

@@ -11,7 +11,7 @@ use crate::{
 async fn the_events_shipped_for_cargo_lambda_invoke_are_understood() {
     skip_where_deployed("events of what is local");
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     for function in process::functions() {
         let path = template::repository().join("local/events").join(&function).with_extension("json");
@@ -33,7 +33,7 @@ async fn the_events_shipped_for_cargo_lambda_invoke_are_understood() {
             places.push((id, shop.create_stocked("event", 100).await.id().to_owned()));
         }
         if let Some(id) = event["pathParameters"]["user_id"].as_str() {
-            places.push((id, shop.user(&shop.somebody().await).await.id().to_owned()));
+            places.push((id, shop.user(&shop.register_person().await).await.id().to_owned()));
         }
         if let Some(id) = event["pathParameters"]["client_id"].as_str() {
             places.push((id, machine(&shop, "inventory:read").await.0));
@@ -58,19 +58,19 @@ async fn the_events_shipped_for_cargo_lambda_invoke_are_understood() {
                 places.push(("MAILED_TOKEN", shop.mailed_token(&applicant.email, "verify-email", 1).await));
             }
             "users-reset-password" => {
-                let forgetful = shop.somebody().await;
+                let forgetful = shop.register_person().await;
                 shop.forget_password(&forgetful).send().await.expect(202);
                 places.push(("MAILED_TOKEN", shop.mailed_token(&forgetful.email, "reset-password", 1).await));
             }
             "oauth-token" | "oauth-revoke" => places[1].1 = shop.session(&person).await.refresh_token,
             "profile-password" => {
-                let renewed = shop.somebody().await;
+                let renewed = shop.register_person().await;
                 let id = shop.user(&renewed).await.id().to_owned();
                 places[0].1 = shop.token(&id, ADMIN).sign(shop.signer());
                 places[3].1 = renewed.password;
             }
             "profile-delete" => {
-                let leaving = shop.somebody().await;
+                let leaving = shop.register_person().await;
                 let id = shop.user(&leaving).await.id().to_owned();
                 places[0].1 = shop.token(&id, ADMIN).sign(shop.signer());
                 places[3].1 = leaving.password;

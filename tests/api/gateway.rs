@@ -181,7 +181,7 @@ async fn stripe_tells_the_shop_by_itself_what_became_of_a_payment() {
 
 #[tokio::test]
 #[ignore = "about a shop that is deployed: tests/cloud/run"]
-async fn the_schedule_expires_what_nobody_pays() {
+async fn the_schedule_expires_unpaid_orders() {
     let shop = Shop::shared().await;
     let product = shop.create(&new_product("gateway")).await;
     let order = shop.ordered(&[(product.id(), 2)]).await;

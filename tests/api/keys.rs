@@ -79,7 +79,7 @@ async fn the_first_keys_are_made_at_first_and_are_good_at_once() {
 #[tokio::test]
 async fn a_new_key_is_published_at_once_signs_after_some_minutes_and_the_old_one_retires() {
     let shop = Shop::start(Options::default()).await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let before = shop.session(&person).await;
     let now = shared::telemetry::now().as_millis();
     shop.secrets().rotate(SIGNING_SECRET).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_new_key_is_published_at_once_signs_after_some_minutes_and_the_old_one
 #[tokio::test]
 async fn what_was_made_with_the_old_hmac_key_is_good_with_the_new_one() {
     let shop = Shop::start(Options::default()).await;
-    let (person, applicant) = (shop.somebody().await, Person::new());
+    let (person, applicant) = (shop.register_person().await, Person::new());
     let session = shop.session(&person).await;
     let client = json!({"name": "Warehouse", "scope": "inventory:read"});
     let client = shop.post("/oauth/clients").scoped(crate::shop::ADMIN).key("rotated").json(&client);

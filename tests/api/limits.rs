@@ -55,7 +55,7 @@ async fn shop() -> Shop {
 #[tokio::test]
 async fn from_one_address_five_guesses_are_free_and_then_the_wait_doubles() {
     let shop = shop().await;
-    for person in [shop.somebody().await, Person::new()] {
+    for person in [shop.register_person().await, Person::new()] {
         let known = shop.mailbox().sent_to(&person.email).len() == 1;
         let elsewhere = at(&person, &unique_address());
         for _ in 0..FREE {
@@ -84,7 +84,7 @@ async fn from_one_address_five_guesses_are_free_and_then_the_wait_doubles() {
 #[tokio::test]
 async fn a_log_in_forgets_the_guesses_before_it() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     for _ in 0..4 {
         for _ in 0..FREE - 1 {
             guess(&shop, &person).await.expect_problem(401, "invalid_credentials");
@@ -96,7 +96,7 @@ async fn a_log_in_forgets_the_guesses_before_it() {
 #[tokio::test]
 async fn guesses_are_forgotten_after_a_day() {
     let shop = shop().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     for _ in 0..FREE {
         guess(&shop, &person).await.expect_problem(401, "invalid_credentials");
     }
@@ -110,7 +110,7 @@ async fn guesses_are_forgotten_after_a_day() {
 #[tokio::test]
 async fn guesses_from_many_addresses_lock_the_account_but_not_its_owner() {
     let shop = Shop::shared().await;
-    let owner = shop.somebody().await;
+    let owner = shop.register_person().await;
     shop.log_in(&owner).send().await.expect(200);
     let from_anywhere = || at(&owner, &unique_address());
     for _ in 0..10 {
@@ -125,7 +125,7 @@ async fn guesses_from_many_addresses_lock_the_account_but_not_its_owner() {
 #[tokio::test]
 async fn an_owner_who_is_nowhere_known_gets_in_by_mail() {
     let shop = Shop::shared().await;
-    let owner = shop.somebody().await;
+    let owner = shop.register_person().await;
     shop.log_in(&owner).send().await.expect(200);
     let abroad = at(&owner, &unique_address());
     for _ in 0..10 {
@@ -142,7 +142,7 @@ async fn an_owner_who_is_nowhere_known_gets_in_by_mail() {
 #[tokio::test]
 async fn an_admin_lifts_a_lock() {
     let shop = Shop::shared().await;
-    let owner = shop.somebody().await;
+    let owner = shop.register_person().await;
     let abroad = at(&owner, &unique_address());
     for _ in 0..10 {
         guess(&shop, &at(&owner, &unique_address())).await.expect_problem(401, "invalid_credentials");
@@ -161,7 +161,7 @@ async fn an_admin_lifts_a_lock() {
 #[tokio::test]
 async fn one_address_has_fifty_guesses_for_all_accounts_together() {
     let shop = Shop::shared().await;
-    let owner = shop.somebody().await;
+    let owner = shop.register_person().await;
     let address = unique_address();
     for _ in 0..50 {
         guess(&shop, &at(&Person::new(), &address)).await.expect_problem(401, "invalid_credentials");
@@ -177,7 +177,7 @@ async fn one_address_has_fifty_guesses_for_all_accounts_together() {
 #[tokio::test]
 async fn addresses_of_ipv6_count_by_their_network() {
     let shop = Shop::shared().await;
-    let owner = shop.somebody().await;
+    let owner = shop.register_person().await;
     let one = |host: usize| at(&owner, &format!("2001:db8:7:7:{host:x}::{host:x}"));
     for host in 0..FREE {
         guess(&shop, &one(host)).await.expect_problem(401, "invalid_credentials");
@@ -227,7 +227,7 @@ async fn of_a_hundred_guesses_at_once_ten_are_looked_at_and_five_from_one_addres
     ])
     .await;
     for known in [true, false] {
-        let target = async || if known { shop.somebody().await } else { Person::new() };
+        let target = async || if known { shop.register_person().await } else { Person::new() };
         let owner = target().await;
         let one = evaluated(&shop, (0..100).map(|_| owner.clone())).await;
         assert_eq!(one, FREE);
@@ -269,7 +269,7 @@ async fn wherever(shop: &Shop, person: &Person) -> Vec<(&'static str, Request)> 
 async fn one_limit_counts_wherever_a_password_is_checked() {
     let shop = Shop::shared().await;
     for index in 0..4 {
-        let person = shop.somebody().await;
+        let person = shop.register_person().await;
         let (name, request) = wherever(&shop, &person).await.swap_remove(index);
         for _ in 0..FREE {
             let answer = request.clone().send().await;
@@ -298,7 +298,7 @@ async fn one_limit_counts_wherever_a_password_is_checked() {
 async fn guesses_are_forgotten_after_a_day_wherever_they_were_made() {
     let shop = shop().await;
     for index in 0..4 {
-        let person = shop.somebody().await;
+        let person = shop.register_person().await;
         let (name, request) = wherever(&shop, &person).await.swap_remove(index);
         for _ in 0..FREE {
             request.clone().send().await;
@@ -320,7 +320,7 @@ async fn wherever_locked(shop: &Shop, person: &Person, request: &Request) -> Vec
 #[tokio::test]
 async fn who_counts_knows_neither_e_mail_nor_address() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     shop.log_in(&person).send().await.expect(200);
     guess(&shop, &person).await.expect(401);
     let counts: Vec<String> = shop
@@ -346,7 +346,7 @@ async fn a_guess_takes_as_long_whether_or_not_there_is_such_an_account() {
     .await;
     let mut people = Vec::new();
     for _ in 0..8 {
-        people.push(shop.somebody().await);
+        people.push(shop.register_person().await);
     }
     let measured = async |person: &Person| {
         let watched = shop.any_call().by("sessions-create").observe();

@@ -59,8 +59,8 @@ async fn create_client(shop: &Shop) -> String {
 #[tokio::test]
 async fn i16_a_walk_gives_every_user_exactly_once_the_newest_first() {
     let shop = shop().await;
-    let somebody = shop.somebody().await;
-    let id = shop.user(&somebody).await.id().to_owned();
+    let person = shop.register_person().await;
+    let id = shop.user(&person).await.id().to_owned();
     let like = shop.item(USERS, &format!("USER#{id}"), "PROFILE");
     let mut all = write_users(&shop, &like, 30);
     all.push(id);
@@ -131,8 +131,8 @@ async fn i16_a_walk_gives_what_stood_still_exactly_once_while_others_come_and_go
 #[tokio::test]
 async fn i16_a_damaged_or_foreign_cursor_is_refused() {
     let shop = shop().await;
-    let somebody = shop.somebody().await;
-    let id = shop.user(&somebody).await.id().to_owned();
+    let person = shop.register_person().await;
+    let id = shop.user(&person).await.id().to_owned();
     let like = shop.item(USERS, &format!("USER#{id}"), "PROFILE");
     write_users(&shop, &like, 3);
     create_client(&shop).await;
@@ -146,7 +146,7 @@ async fn i16_a_damaged_or_foreign_cursor_is_refused() {
         clients(&shop).query("cursor", &of_users),
         users(&shop).query("role", "staff").query("cursor", &of_users),
         users(&shop).query("status", "active").query("cursor", &of_users),
-        users(&shop).query("email", &somebody.email).query("cursor", &of_users),
+        users(&shop).query("email", &person.email).query("cursor", &of_users),
     ];
     for request in foreign {
         request.send().await.expect_problem(400, "invalid_cursor");
@@ -171,8 +171,8 @@ async fn i16_a_damaged_or_foreign_cursor_is_refused() {
 async fn i16_a_forged_cursor_shows_nothing_that_the_query_could_not() {
     use shared::http::cursor;
     let shop = shop().await;
-    let somebody = shop.somebody().await;
-    let id = shop.user(&somebody).await.id().to_owned();
+    let person = shop.register_person().await;
+    let id = shop.user(&person).await.id().to_owned();
     let client = create_client(&shop).await;
     let query = json!({"email": null, "role": null, "status": null});
     for position in

@@ -141,7 +141,7 @@ async fn i23_nothing_that_a_client_sent_appears_in_the_log() {
 #[tokio::test]
 async fn i23_no_token_code_secret_or_address_appears_in_the_log() {
     let shop = Shop::start(Options::default()).await;
-    let (person, applicant) = (shop.somebody().await, Person::new());
+    let (person, applicant) = (shop.register_person().await, Person::new());
     let session = shop.session(&person).await;
     let (id, secret) = machine(&shop, "inventory:read").await;
     shop.register(&applicant).send().await.expect(202);

@@ -67,7 +67,7 @@ async fn a_change_that_the_stream_brings_again_is_mailed_once() {
 #[tokio::test]
 async fn what_is_no_occasion_is_not_mailed() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let login = shop.item(USERS, &format!("LOGIN#{}", person.email), "LOGIN");
     let mut renewed = login.clone();
     renewed["password"]["S"] = json!("$argon2id$v=19$m=9,t=1,p=1$CANARY");
@@ -90,7 +90,7 @@ async fn what_is_no_occasion_is_not_mailed() {
 #[tokio::test]
 async fn nothing_that_is_at_rest_is_a_mailed_token() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let applicant = Person::new();
     shop.register(&applicant).send().await.expect(202);
     shop.forget_password(&person).send().await.expect(202);
@@ -110,12 +110,12 @@ async fn nothing_that_is_at_rest_is_a_mailed_token() {
 #[tokio::test]
 async fn a_mailbox_is_not_flooded_by_who_asks_in_its_name() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     for _ in 0..8 {
         shop.forget_password(&person).send().await.expect(202);
         shop.register(&person).send().await.expect(202);
     }
-    let later = shop.somebody().await;
+    let later = shop.register_person().await;
     assert_eq!(shop.mailbox().sent_to(&later.email).len(), 1);
     // Everything before it on the stream has been looked at: five of each kind, the first registration among them.
     let subjects: Vec<String> =
@@ -195,7 +195,7 @@ async fn a_mail_that_ses_refuses_for_good_holds_up_no_other() {
 async fn who_answers_a_request_sends_no_mail() {
     let shop = Shop::shared().await;
     let watched = shop.calls("SendEmail").observe();
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     shop.forget_password(&person).send().await.expect(202);
     shop.mail_to(&person.email, 2).await;
     let senders: BTreeSet<String> = watched.observed().into_iter().map(|call| call.function).collect();
@@ -210,7 +210,7 @@ async fn subjects(shop: &Shop, person: &Person, count: usize) -> Vec<String> {
 #[tokio::test]
 async fn customers_hear_what_becomes_of_their_orders() {
     let shop = Shop::shared().await;
-    let (mug, person) = (shop.create_stocked("mail", 10).await, shop.somebody().await);
+    let (mug, person) = (shop.create_stocked("mail", 10).await, shop.register_person().await);
     let session = shop.session(&person).await;
     let own = |path: &str, body: &Value| {
         shop.post(path).bearer(&session.access_token).key(&unique("key")).json(body)
@@ -243,7 +243,7 @@ async fn customers_hear_what_becomes_of_their_orders() {
 #[tokio::test]
 async fn who_cancels_an_order_hears_of_it_once_and_who_forgets_it_nothing() {
     let shop = Shop::shared().await;
-    let (mug, person) = (shop.create_stocked("mail", 10).await, shop.somebody().await);
+    let (mug, person) = (shop.create_stocked("mail", 10).await, shop.register_person().await);
     let session = shop.session(&person).await;
     let place = || {
         let order = basket(&[(mug.id(), 1)]);

@@ -305,7 +305,7 @@ async fn each_currency_is_summed_up_by_itself() {
 #[tokio::test]
 async fn a_token_or_code_that_is_used_twice_is_counted_once() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let mut token = session.refresh_token.clone();
     for _ in 0..3 {

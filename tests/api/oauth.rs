@@ -176,7 +176,7 @@ async fn metadata(shop: &Shop) -> Value {
 #[tokio::test]
 async fn a_stock_client_completes_the_code_grant_refreshes_and_revokes() {
     let shop = Shop::shared().await;
-    let (person, metadata) = (shop.somebody().await, metadata(&shop).await);
+    let (person, metadata) = (shop.register_person().await, metadata(&shop).await);
     for app in
         [registered_app(&shop).await, App { id: "storefront".to_owned(), ..clone_of(&STOREFRONT_CLIENT) }]
     {
@@ -321,7 +321,7 @@ async fn the_sign_in_page_is_small_accessible_and_strict() {
 #[tokio::test]
 async fn a_person_lets_an_app_in_or_does_not() {
     let shop = Shop::shared().await;
-    let (app, person) = (registered_app(&shop).await, shop.somebody().await);
+    let (app, person) = (registered_app(&shop).await, shop.register_person().await);
     let page = page(&shop, &app).await;
     let denied = page.submit(&shop, "", "", false).from(&person.address).send().await;
     let address = denied.header("location");
@@ -357,7 +357,7 @@ async fn a_person_lets_an_app_in_or_does_not() {
 #[tokio::test]
 async fn a_wrong_password_shows_the_page_again_without_it() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let first = page(&shop, &STOREFRONT_CLIENT).await;
     let submitted = first.submit(&shop, &person.email, "CANARY-not-the-password", true).from(&person.address);
     let again = submitted.send().await.expect(200);
@@ -486,7 +486,7 @@ async fn what_is_wrong_with_its_request_is_told_to_the_app() {
 #[tokio::test]
 async fn an_absent_scope_is_all_that_the_app_was_registered_for() {
     let shop = Shop::shared().await;
-    let (app, person) = (registered_app(&shop).await, shop.somebody().await);
+    let (app, person) = (registered_app(&shop).await, shop.register_person().await);
     let path = app.path(Some(("scope", None)));
     let page = Page::of(&path, &shop.get(&path).send().await.expect(200));
     let submitted =
@@ -523,7 +523,7 @@ async fn an_absent_scope_is_all_that_the_app_was_registered_for() {
 async fn a_code_is_good_once_for_a_minute_for_whom_it_was_made() {
     let shop = Shop::shared().await;
     let (app, other, person) =
-        (registered_app(&shop).await, registered_app(&shop).await, shop.somebody().await);
+        (registered_app(&shop).await, registered_app(&shop).await, shop.register_person().await);
     let code = code_for(&shop, &app, &person).await;
     let kept = json!(shop.items(USERS)).to_string();
     assert!(!kept.contains(&code), "kept as it is");
@@ -583,7 +583,7 @@ async fn of_those_who_use_one_code_at_once_none_keeps_anything() {
         ("mail-send", 1),
     ])
     .await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let code = code_for(&shop, &STOREFRONT_CLIENT, &person).await;
     let start = shop.calls("TransactWriteItems").by("oauth-token").hold();
     let racers = join_all((0..8).map(|_| STOREFRONT_CLIENT.exchange(&shop, &code).send()));
@@ -600,7 +600,7 @@ async fn of_those_who_use_one_code_at_once_none_keeps_anything() {
 #[tokio::test]
 async fn a_code_comes_to_nothing_once_the_sessions_were_ended() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let code = code_for(&shop, &STOREFRONT_CLIENT, &person).await;
     shop.delete("/sessions").bearer(&session.access_token).send().await.expect(204);
@@ -614,7 +614,7 @@ async fn errors_of_the_token_endpoint_have_the_names_of_the_rfc() {
     let shop = Shop::shared().await;
     let (id, secret) = machine(&shop, "inventory:read").await;
     let app = registered_app(&shop).await;
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     let refresh = &*session.refresh_token;
     let credentials: [(&str, &str); 2] = [("client_id", &id), ("client_secret", &secret)];
     type Fields<'a> = Vec<(&'a str, &'a str)>;
@@ -754,7 +754,7 @@ async fn scopes_of_a_program_are_narrowed_as_asked() {
 #[tokio::test]
 async fn a_revoked_token_ends_its_session_and_no_other() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let (one, other) = (shop.session(&person).await, shop.session(&person).await);
     let revoke = |fields: &[(&str, &str)]| shop.post("/oauth/revoke").form(fields);
     let refreshed = Session::of(&shop.refresh(&one.refresh_token).send().await.expect(200));
@@ -813,7 +813,7 @@ async fn clients_are_registered_listed_and_removed() {
         (&json!("none"), &Value::Null)
     );
 
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let tokens = app.exchange(&shop, &code_for(&shop, &app, &person).await).send().await.expect(200);
     for id in [id, &*app.id] {
         shop.delete(&format!("/oauth/clients/{id}")).scoped(ADMIN).send().await.expect(204);
@@ -964,7 +964,7 @@ async fn the_published_keys_verify_the_tokens() {
     let shop = Shop::shared().await;
     let answer = shop.get("/.well-known/jwks.json").send().await.expect(200);
     assert_eq!(answer.header("cache-control"), "public, max-age=300");
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     let (message, signature) = session.access_token.rsplit_once('.').unwrap();
     let keys = answer["keys"].as_array().unwrap();
     let key = keys.iter().find(|key| key["kid"] == header_of(&session.access_token)["kid"]).unwrap();
@@ -978,7 +978,7 @@ async fn the_published_keys_verify_the_tokens() {
 async fn the_refresh_token_of_an_app_is_its_own() {
     let shop = Shop::shared().await;
     let (app, other, person) =
-        (registered_app(&shop).await, registered_app(&shop).await, shop.somebody().await);
+        (registered_app(&shop).await, registered_app(&shop).await, shop.register_person().await);
     let tokens = app.exchange(&shop, &code_for(&shop, &app, &person).await).send().await.expect(200);
     let token = RefreshToken::new(tokens["refresh_token"].as_str().unwrap().to_owned());
     for client in [&*other.id, "storefront"] {

@@ -712,7 +712,7 @@ async fn only_what_is_paid_or_authorized_and_left_is_sent_out() {
 async fn who_has_an_open_order_keeps_the_account_and_who_leaves_takes_the_address_along() {
     let shop = Shop::shared().await;
     let mug = shop.create_stocked("leaving", 10).await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let leave = || {
         let erase = shop.post("/users/me/delete").json(&json!({"password": person.password}));

@@ -147,13 +147,13 @@ impl Counted<'_> {
         let own = |request: Request| request.bearer(&session.access_token).from(&person.address);
         let delete = own(shop.post("/users/me/delete").json(&json!({"password": next})));
         self.send("profile-delete", delete, 204).await;
-        let other = shop.user(&shop.somebody().await).await;
+        let other = shop.user(&shop.register_person().await).await;
         let patch = shop.patch(&format!("/users/{}", other.id())).scoped("users:write").if_match("*");
         self.send("users-update", patch.json(&json!({"role": "staff"})), 200).await;
     }
 
     async fn apps(&mut self) {
-        let (shop, person) = (self.shop, self.shop.somebody().await);
+        let (shop, person) = (self.shop, self.shop.register_person().await);
         let form = page(shop, &STOREFRONT_CLIENT).await;
         let submit = form.submit(shop, &person.email, &person.password, true).from(&person.address);
         self.send("oauth-authorize", submit, 303).await;

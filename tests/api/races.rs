@@ -278,7 +278,7 @@ async fn i20_sixty_four_who_register_one_e_mail_at_once_get_one_answer() {
 #[tokio::test]
 async fn of_sixty_four_racers_on_one_reset_one_sets_the_password() {
     let shop = crowded("users-reset-password").await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     shop.forget_password(&person).send().await.expect(202);
     let token = shop.mailed_token(&person.email, "reset-password", 1).await;
     let passwords: Vec<String> = (0..64).map(|_| Person::new().password).collect();
@@ -299,7 +299,7 @@ async fn of_sixty_four_racers_on_one_reset_one_sets_the_password() {
 #[tokio::test]
 async fn i13_of_those_who_change_one_version_of_an_account_one_wins() {
     let shop = Shop::start(Options { instances: vec![("profile-update", 6)], ..Options::default() }).await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let before = shop.user(&person).await;
     // Its owner and the staff at once, all of whom have read the same version.
@@ -326,7 +326,7 @@ async fn i13_of_those_who_change_one_version_of_an_account_one_wins() {
 #[tokio::test]
 async fn i13_no_change_of_an_account_is_lost_among_those_who_read_again() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let path = format!("/users/{}", session.user);
     let owner = async |n: usize| {

@@ -44,7 +44,7 @@ async fn every_right_is_needed() {
 
 /// Calls each operation once, as the access matrix does.
 async fn every_operation(shop: &Shop) {
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let user = shop.user(&person).await.id().to_owned();
     let product = shop.create_stocked("rights", 10).await.id().to_owned();
     let pieces = shop.create_stocked("rights", 1_000).await.id().to_owned();
@@ -74,7 +74,7 @@ async fn availability(shop: &Shop) {
 
 /// Tries passwords of an account that too many attempts have locked, a day before: DynamoDB removes the counts late.
 async fn expired_attempts(shop: &Shop) {
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let Person { email, password, address, .. } = &person;
     let form = page(shop, &STOREFRONT_CLIENT).await.submit(shop, email, password, true);
@@ -101,19 +101,19 @@ async fn expired_attempts(shop: &Shop) {
 
 /// Exchanges a code, ends the session that comes of it, and changes the role of its user, which ends all others.
 async fn sessions(shop: &Shop) {
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let code = code_for(shop, &STOREFRONT_CLIENT, &person).await;
     let tokens = STOREFRONT_CLIENT.exchange(shop, &code).send().await.expect(200);
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
     let revoke = [("token", refresh_token), ("client_id", &*STOREFRONT_CLIENT.id)];
     shop.post("/oauth/revoke").form(&revoke).send().await.expect(200);
-    shop.somebody_as("staff").await;
+    shop.register_as("staff").await;
 }
 
 /// Deletes an account whose orders stay.
 async fn an_account_that_has_ordered(shop: &Shop) {
     let mug = shop.create_stocked("rights", 10).await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let order = shop.place(&session.user, &[(mug.id(), 1)]).send().await.expect(201);
     shop.cancel(&order).send().await.expect(200);

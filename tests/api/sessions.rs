@@ -39,7 +39,7 @@ fn assert_refused(answer: &Answer) {
 #[tokio::test]
 async fn a_log_in_gives_tokens_by_the_standards() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let answer = shop.log_in(&person).send().await.expect(200);
     assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("Bearer"), &json!(900)));
     assert_eq!(answer["scope"], "orders:own profile:read account");
@@ -82,7 +82,7 @@ async fn every_role_gets_its_scopes() {
         ("staff", format!("{} {}", crate::shop::CUSTOMER, crate::shop::STAFF)),
         ("admin", crate::shop::ADMIN.to_owned()),
     ] {
-        let person = shop.somebody_as(role).await;
+        let person = shop.register_as(role).await;
         let answer = shop.log_in(&person).send().await.expect(200);
         let expected = match role {
             "staff" | "admin" if !scopes.contains("orders:write") => format!("{scopes} orders:write"),
@@ -96,7 +96,7 @@ async fn every_role_gets_its_scopes() {
 async fn a_log_in_answers_alike_whatever_is_wrong() {
     let shop = Shop::shared().await;
     let (person, disabled, pending, unknown) =
-        (shop.somebody().await, shop.somebody().await, Person::new(), Person::new());
+        (shop.register_person().await, shop.register_person().await, Person::new(), Person::new());
     shop.register(&pending).send().await.expect(202);
     let path = format!("/users/{}", shop.user(&disabled).await.id());
     let disable = shop.patch(&path).scoped("users:write").if_match("*").json(&json!({"status": "disabled"}));
@@ -119,7 +119,7 @@ async fn a_log_in_answers_alike_whatever_is_wrong() {
 #[tokio::test]
 async fn a_refresh_token_is_good_once_and_gives_the_next() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let answer = shop.log_in(&person).send().await.expect(200);
     let first = Session::of(&answer);
     let mut session = first.clone();
@@ -145,7 +145,7 @@ async fn a_refresh_token_is_good_once_and_gives_the_next() {
 #[tokio::test]
 async fn i19_a_repeat_within_ten_seconds_gets_the_same_successor() {
     let shop = Shop::shared().await;
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     let first = shop.refresh(&session.refresh_token).send().await.expect(200);
     for _ in 0..3 {
         let again = shop.refresh(&session.refresh_token).send().await.expect(200);
@@ -162,7 +162,7 @@ async fn i19_a_repeat_within_ten_seconds_gets_the_same_successor() {
 #[tokio::test]
 async fn i19_a_later_reuse_ends_the_family() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let other = shop.session(&person).await;
     let first = shop.refresh(&session.refresh_token).send().await.expect(200);
@@ -183,7 +183,7 @@ async fn i19_a_later_reuse_ends_the_family() {
 #[tokio::test]
 async fn i19_a_token_two_generations_old_ends_the_family_at_once() {
     let shop = Shop::shared().await;
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     let first = shop.refresh(&session.refresh_token).send().await.expect(200);
     let second = shop.refresh(first["refresh_token"].as_str().unwrap()).send().await.expect(200);
     let old = shop.refresh(&session.refresh_token).send().await;
@@ -209,7 +209,7 @@ async fn i19_sixty_four_racers_on_one_refresh_token_get_one_successor() {
         ("mail-send", 1),
     ])
     .await;
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     let start = shop.calls("UpdateItem").by("oauth-token").hold();
     let racers = join_all((0..64).map(|_| shop.refresh(&session.refresh_token).send()));
     let (answers, ()) = tokio::join!(racers, async {
@@ -248,7 +248,7 @@ enum Step {
 async fn i19_whatever_its_holder_does_a_family_has_one_live_token() {
     use Step::{Repeat, Reuse, Revoke, Use, Wait};
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let histories: [&[Step]; 8] = [
         &[Use, Use, Use, Repeat, Use],
         &[Use, Repeat, Repeat, Wait, Use, Use],
@@ -318,7 +318,7 @@ async fn i19_whatever_its_holder_does_a_family_has_one_live_token() {
 #[tokio::test]
 async fn a_session_ends_thirty_days_after_it_began() {
     let shop = Shop::shared().await;
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     let day = 24 * 60 * 60;
     later(&shop, &session, 30 * day - 60);
     let next = shop.refresh(&session.refresh_token).send().await.expect(200);
@@ -329,8 +329,8 @@ async fn a_session_ends_thirty_days_after_it_began() {
 #[tokio::test]
 async fn made_up_refresh_tokens_are_refused_and_end_nothing() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
-    let (session, other) = (shop.session(&person).await, shop.session(&shop.somebody().await).await);
+    let person = shop.register_person().await;
+    let (session, other) = (shop.session(&person).await, shop.session(&shop.register_person().await).await);
     let token = &session.refresh_token;
     let (half, rest) = token.split_at(token.len() / 2);
     let flipped = |at: usize| {
@@ -363,9 +363,9 @@ async fn made_up_refresh_tokens_are_refused_and_end_nothing() {
 #[tokio::test]
 async fn a_log_out_ends_every_session() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let (here, there) = (shop.session(&person).await, shop.session(&person).await);
-    let others = shop.session(&shop.somebody().await).await;
+    let others = shop.session(&shop.register_person().await).await;
     shop.delete("/sessions").bearer(&here.access_token).send().await.expect(204);
     for session in [&here, &there] {
         assert_refused(&shop.refresh(&session.refresh_token).send().await);
@@ -382,7 +382,7 @@ async fn a_log_out_ends_every_session() {
 #[tokio::test]
 async fn a_session_that_begins_while_all_are_ended_comes_to_nothing() {
     let shop = Shop::start(crate::shop::Options::default()).await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     for end in ["log out", "disable", "reset"] {
         // The password was checked; the session is not written yet.
@@ -417,7 +417,7 @@ async fn a_session_that_begins_while_all_are_ended_comes_to_nothing() {
 #[tokio::test]
 async fn a_hash_of_an_older_make_is_replaced_at_the_next_log_in() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let login = || shop.item(USERS, &format!("LOGIN#{}", person.email), "LOGIN");
     let today = "$argon2id$v=19$m=19456,t=2,p=1$";
     let mut old = login();

@@ -27,7 +27,7 @@ fn good(shop: &Shop) -> Token {
     shop.token(&unique_user(), STAFF)
 }
 
-async fn knock(shop: &Shop, product: &str, token: &str) -> Answer {
+async fn get_inventory(shop: &Shop, product: &str, token: &str) -> Answer {
     let request = shop.get(&format!("/products/{product}/inventory")).bearer(token);
     // API Gateway accepts heads up to 10,240 bytes, Lambda larger ones.
     if token.len() > 9_000 { request.through_watch().send().await } else { request.send().await }
@@ -37,7 +37,7 @@ async fn knock(shop: &Shop, product: &str, token: &str) -> Answer {
 async fn more_than_two_hundred_forged_and_damaged_tokens_are_refused() {
     let shop = Shop::shared().await;
     let product = shop.create(&new_product("token")).await;
-    knock(&shop, product.id(), &good(&shop).sign(shop.signer())).await.expect(200);
+    get_inventory(&shop, product.id(), &good(&shop).sign(shop.signer())).await.expect(200);
 
     let corpus = [
         with_other_claims(&shop),
@@ -53,7 +53,7 @@ async fn more_than_two_hundred_forged_and_damaged_tokens_are_refused() {
     assert!(corpus.len() >= 200, "only {} tokens", corpus.len());
     let mut accepted = Vec::new();
     for (what, token) in &corpus {
-        let answer = knock(&shop, product.id(), token).await;
+        let answer = get_inventory(&shop, product.id(), token).await;
         let challenge = answer.find_header("www-authenticate").unwrap_or_default();
         let refused = answer.status == 401
             && answer["code"] == "invalid_token"
@@ -64,7 +64,7 @@ async fn more_than_two_hundred_forged_and_damaged_tokens_are_refused() {
     }
     assert!(accepted.is_empty(), "of {}: {accepted:#?}", corpus.len());
     // Nothing of it has broken anything.
-    knock(&shop, product.id(), &good(&shop).sign(shop.signer())).await.expect(200);
+    get_inventory(&shop, product.id(), &good(&shop).sign(shop.signer())).await.expect(200);
     if !is_deployed() {
         assert_eq!(shop.alive("inventory-get"), 2);
         assert!(shop.log().lines(|line| line.text.contains("panicked")).is_empty());
@@ -724,7 +724,7 @@ async fn a_token_of_other_characters_is_refused() {
         ["🏺".to_owned(), token.replacen('.', "。", 1), format!("{token}é"), format!("\u{feff}{token}")]
     {
         // A header that is no ASCII may be taken for none.
-        knock(&shop, "prod_01jd8x2m9q5w3r7t1v6y4z0abc", &token).await.expect(401);
+        get_inventory(&shop, "prod_01jd8x2m9q5w3r7t1v6y4z0abc", &token).await.expect(401);
     }
 }
 
@@ -768,7 +768,7 @@ async fn what_the_standard_allows_of_a_token_is_accepted() {
         ("many scopes", good().claim("scope", "a b inventory:read c")),
     ];
     for (what, token) in tokens {
-        let answer = knock(&shop, product.id(), &token.sign(shop.signer())).await;
+        let answer = get_inventory(&shop, product.id(), &token.sign(shop.signer())).await;
         assert_eq!(answer.status, 200, "{what}: {answer:?}");
     }
     let token = good().sign(shop.signer());

@@ -67,7 +67,7 @@ async fn an_account_is_opened_with_a_mailed_token_and_the_password() {
 #[tokio::test]
 async fn an_e_mail_with_an_account_is_asked_for_another_as_any_is_and_its_owner_is_told() {
     let shop = Shop::shared().await;
-    let (owner, stranger) = (shop.somebody().await, Person::new());
+    let (owner, stranger) = (shop.register_person().await, Person::new());
     let name = "CANARY Mallory".to_owned();
     let thief = Person { email: owner.email.clone(), name, ..Person::new() };
     let (one, other) = (shop.register(&thief).send().await, shop.register(&stranger).send().await);
@@ -169,7 +169,7 @@ async fn a_mailed_token_is_good_for_a_day_for_its_purpose_and_as_it_was_sent() {
 #[tokio::test]
 async fn a_forgotten_password_is_set_anew_by_mail() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     assert_eq!(shop.forget_password(&person).send().await.expect(202).text, "");
     let mail = shop.mail_to(&person.email, 2).await;
@@ -199,7 +199,7 @@ async fn a_forgotten_password_is_set_anew_by_mail() {
 #[tokio::test]
 async fn a_mail_for_a_new_password_is_good_for_half_an_hour_and_until_one_was_set() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     for _ in 0..2 {
         shop.forget_password(&person).send().await.expect(202);
     }
@@ -227,7 +227,7 @@ async fn a_mail_for_a_new_password_is_good_for_half_an_hour_and_until_one_was_se
 #[tokio::test]
 async fn who_has_no_account_gets_no_mail_for_a_new_password_and_the_same_answer() {
     let shop = Shop::shared().await;
-    let (nobody, person) = (Person::new(), shop.somebody().await);
+    let (nobody, person) = (Person::new(), shop.register_person().await);
     let pending = Person::new();
     shop.register(&pending).send().await.expect(202);
     for one in [&nobody, &pending, &person] {
@@ -242,7 +242,7 @@ async fn who_has_no_account_gets_no_mail_for_a_new_password_and_the_same_answer(
 #[tokio::test]
 async fn a_new_password_does_not_open_a_disabled_account() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     shop.forget_password(&person).send().await.expect(202);
     let token = shop.mailed_token(&person.email, "reset-password", 1).await;
     let path = format!("/users/{}", shop.user(&person).await.id());
@@ -275,7 +275,7 @@ async fn who_verifies_the_first_admins_e_mail_is_the_first_admin() {
 #[tokio::test]
 async fn a_profile_is_changed_by_its_owner() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let read = shop.get("/users/me").bearer(&session.access_token).send().await.expect(200);
     let known = shop.get("/users/me").bearer(&session.access_token).if_none_match(read.etag()).send().await;
@@ -310,14 +310,14 @@ async fn a_profile_is_changed_by_its_owner() {
     let unknown = patch(still.etag(), json!({"phone": null, "fax": null})).send().await;
     unknown.expect_invalid(&[("/fax", "unknown_field")]);
     // Another's is another's.
-    let other = shop.somebody().await;
+    let other = shop.register_person().await;
     assert_eq!(shop.user(&other).await["name"], other.name);
 }
 
 #[tokio::test]
 async fn a_profile_keeps_twenty_addresses() {
     let shop = Shop::shared().await;
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     let wide = |count: usize| "🏺".repeat(count);
     let address = json!({
         "name": wide(100), "line1": wide(200), "line2": wide(200), "city": wide(100), "region": wide(100),
@@ -340,7 +340,7 @@ async fn a_profile_keeps_twenty_addresses() {
 #[tokio::test]
 async fn a_password_is_changed_with_the_current_one_and_ends_the_other_sessions() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let (here, elsewhere) = (shop.session(&person).await, shop.session(&person).await);
     let renewed = Person { password: Person::new().password, ..person.clone() };
     let change = |current: &str, new: &str| {
@@ -441,7 +441,7 @@ fn traces(shop: &Shop, person: &Person, user: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_staff_sees_users_and_admins_change_what_they_may() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let path = format!("/users/{}", session.user);
     let own = shop.get("/users/me").bearer(&session.access_token).send().await.expect(200);
@@ -476,7 +476,7 @@ async fn the_staff_sees_users_and_admins_change_what_they_may() {
 #[tokio::test]
 async fn an_admin_cannot_change_their_own_role_or_status() {
     let shop = Shop::shared().await;
-    let admin = shop.somebody_as("admin").await;
+    let admin = shop.register_as("admin").await;
     let session = shop.session(&admin).await;
     let path = format!("/users/{}", session.user);
     for patch in [json!({"role": "customer"}), json!({"status": "disabled"}), json!({"role": "staff"})] {
@@ -504,7 +504,7 @@ async fn a_user_that_is_not_there_is_404_whatever_its_id_looks_like() {
 #[tokio::test]
 async fn users_are_found_by_e_mail_role_and_status() {
     let shop = Shop::shared().await;
-    let (one, other) = (shop.somebody().await, shop.somebody().await);
+    let (one, other) = (shop.register_person().await, shop.register_person().await);
     let find = |name: &'static str, value: String| shop.get("/users").query(name, value).scoped("users:read");
     let found = find("email", one.email.to_uppercase()).send().await.expect(200);
     assert_eq!((found.all("email"), &found["next_cursor"]), (vec![one.email.as_str()], &Value::Null));

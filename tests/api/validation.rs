@@ -521,7 +521,7 @@ async fn every_invalid_field_of_a_log_in_is_named() {
 #[tokio::test]
 async fn every_invalid_field_of_what_a_mail_is_answered_with_is_named() {
     let shop = Shop::shared().await;
-    let (registered, person) = (Person::new(), shop.somebody().await);
+    let (registered, person) = (Person::new(), shop.register_person().await);
     shop.register(&registered).send().await.expect(202);
     let token = shop.mailed_token(&registered.email, "verify-email", 1).await;
     let tokens = [
@@ -551,7 +551,7 @@ async fn every_invalid_field_of_what_a_mail_is_answered_with_is_named() {
 #[tokio::test]
 async fn every_invalid_field_of_a_new_password_is_named() {
     let shop = Shop::shared().await;
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let good = json!({"current_password": person.password, "new_password": Person::new().password});
     let currents =
@@ -570,7 +570,7 @@ async fn every_invalid_field_of_a_new_password_is_named() {
 #[tokio::test]
 async fn every_invalid_field_of_a_profile_is_named() {
     let shop = Shop::shared().await;
-    let session = shop.session(&shop.somebody().await).await;
+    let session = shop.session(&shop.register_person().await).await;
     let patch =
         |patch: Value| shop.patch("/users/me").bearer(&session.access_token).if_match("*").json(&patch);
     let x = |count: usize| "x".repeat(count);
@@ -661,7 +661,7 @@ async fn every_invalid_field_of_a_profile_is_named() {
 #[tokio::test]
 async fn every_invalid_field_of_what_the_staff_changes_of_a_user_is_named() {
     let shop = Shop::shared().await;
-    let path = format!("/users/{}", shop.user(&shop.somebody().await).await.id());
+    let path = format!("/users/{}", shop.user(&shop.register_person().await).await.id());
     let patch = |patch: Value| shop.patch(&path).scoped("users:write").if_match("*").json(&patch);
     for (change, pointer, code) in [
         (json!({"role": "owner"}), "/role", "unknown_value"),

@@ -99,7 +99,7 @@ pub fn metrics(repository: &Repository) -> Vec<String> {
         let names: Vec<&str> = dimensions.keys().map(String::as_str).collect();
         if !is_emitted(namespace, name, &names) {
             findings.push(format!(
-                "template.yaml: {by} watches {namespace} {name} by {names:?}, which nobody emits"
+                "template.yaml: {by} watches {namespace} {name} by {names:?}, which nothing emits"
             ));
         }
         for (dimension, value) in dimensions.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)))

@@ -402,7 +402,7 @@ pub fn alarms(repository: &Repository) -> Vec<String> {
             (
                 tells("AlarmActions") && tells("OKActions"),
                 format!(
-                    "template.yaml: {id} needs AlarmActions and OKActions with a topic, else nobody hears it"
+                    "template.yaml: {id} needs AlarmActions and OKActions with a topic, or no one is notified"
                 ),
             ),
             (

@@ -238,7 +238,7 @@ fn faults(site: Site) -> Vec<Fault> {
                 "the same key at once",
                 "an internal error",
                 "a page of HTML with status 200",
-                "a key that is none",
+                "an invalid key",
             ],
             payment_refusals(),
         ),

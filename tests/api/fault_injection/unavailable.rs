@@ -45,8 +45,8 @@ async fn request_for(shop: &Shop, function: &str) -> Request {
         shop.register(person).send().await.expect(202);
         shop.mailed_token(&person.email, "verify-email", 1).await
     };
-    let somebody = async || {
-        let person = shop.somebody().await;
+    let signed_in = async || {
+        let person = shop.register_person().await;
         let session = shop.session(&person).await;
         (person, session)
     };
@@ -59,46 +59,46 @@ async fn request_for(shop: &Shop, function: &str) -> Request {
         }
         "users-forgot-password" => shop.forget_password(&Person::new()),
         "users-reset-password" => {
-            let person = shop.somebody().await;
+            let person = shop.register_person().await;
             shop.forget_password(&person).send().await.expect(202);
             let token = shop.mailed_token(&person.email, "reset-password", 1).await;
             shop.reset_password(&person, &token, &Person::new().password)
         }
-        "profile-get" => shop.get("/users/me").bearer(&somebody().await.1.access_token),
+        "profile-get" => shop.get("/users/me").bearer(&signed_in().await.1.access_token),
         "profile-update" => {
             let patch = shop.patch("/users/me").if_match("*").json(&json!({"name": unique("CANARY Jane")}));
-            patch.bearer(&somebody().await.1.access_token)
+            patch.bearer(&signed_in().await.1.access_token)
         }
         "profile-password" => {
-            let (person, session) = somebody().await;
+            let (person, session) = signed_in().await;
             let put = json!({"current_password": person.password, "new_password": Person::new().password});
             shop.put("/users/me/password").json(&put).bearer(&session.access_token).from(&person.address)
         }
         "profile-delete" => {
-            let (person, session) = somebody().await;
+            let (person, session) = signed_in().await;
             let erase = shop.post("/users/me/delete").json(&json!({"password": person.password}));
             erase.bearer(&session.access_token).from(&person.address)
         }
         "users-list" => shop.get("/users").scoped("users:read"),
         "users-get" => {
-            let id = shop.user(&shop.somebody().await).await.id().to_owned();
+            let id = shop.user(&shop.register_person().await).await.id().to_owned();
             shop.get(&format!("/users/{id}")).scoped("users:read")
         }
         "users-update" => {
-            let id = shop.user(&shop.somebody().await).await.id().to_owned();
+            let id = shop.user(&shop.register_person().await).await.id().to_owned();
             let patch = json!({"role": "staff", "locked": false});
             shop.patch(&format!("/users/{id}")).scoped("users:write").if_match("*").json(&patch)
         }
-        "sessions-create" => shop.log_in(&shop.somebody().await),
-        "sessions-delete" => shop.delete("/sessions").bearer(&somebody().await.1.access_token),
+        "sessions-create" => shop.log_in(&shop.register_person().await),
+        "sessions-delete" => shop.delete("/sessions").bearer(&signed_in().await.1.access_token),
         "oauth-authorize" => {
-            let person = shop.somebody().await;
+            let person = shop.register_person().await;
             let form = page(shop, &STOREFRONT_CLIENT).await;
             form.submit(shop, &person.email, &person.password, true).from(&person.address)
         }
-        "oauth-token" => shop.refresh(&somebody().await.1.refresh_token),
+        "oauth-token" => shop.refresh(&signed_in().await.1.refresh_token),
         "oauth-revoke" => {
-            let token = somebody().await.1.refresh_token;
+            let token = signed_in().await.1.refresh_token;
             shop.post("/oauth/revoke").form(&[("token", &token), ("client_id", "storefront")])
         }
         "oauth-clients-create" => {
@@ -298,7 +298,7 @@ async fn i18_every_error_of_the_secrets_gets_its_documented_status() {
     for function in ["users-register", "users-verify-email", "mail-send"] {
         shop.open(function, 1).await;
     }
-    let person = shop.somebody().await;
+    let person = shop.register_person().await;
     for function in ["sessions-create", "oauth-token", "users-reset-password"] {
         let start = shop.calls("GetSecretValue").by(function).refuse();
         shop.open(function, 1).await;

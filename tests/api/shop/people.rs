@@ -113,7 +113,7 @@ impl Shop {
     }
 
     /// Registers a new person.
-    pub async fn somebody(&self) -> Person {
+    pub async fn register_person(&self) -> Person {
         let person = Person::new();
         self.open_account(&person).await;
         person
@@ -127,8 +127,8 @@ impl Shop {
     }
 
     /// Registers a new person with a role.
-    pub async fn somebody_as(&self, role: &str) -> Person {
-        let person = self.somebody().await;
+    pub async fn register_as(&self, role: &str) -> Person {
+        let person = self.register_person().await;
         let id = self.user(&person).await.id().to_owned();
         let patch = self.patch(&format!("/users/{id}")).scoped("users:write").if_match("*");
         patch.json(&json!({"role": role})).send().await.expect(200);

@@ -317,8 +317,10 @@ impl State {
             intent.status,
             Status::RequiresAction | Status::Processing | Status::RequiresConfirmation
         ) {
-            let message =
-                format!("This PaymentIntent waits for nobody: it has a status of {}.", intent.status.name());
+            let message = format!(
+                "This PaymentIntent does not wait for the customer: it has a status of {}.",
+                intent.status.name()
+            );
             return Err(ApiError::unexpected_state(id, message));
         }
         if succeeds {
