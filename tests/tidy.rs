@@ -1,5 +1,5 @@
-//! Tests of the repository as a whole, one for each rule of `local::tidy`. Each test first applies its rule to the
-//! repository (the findings say what to do), then breaks the rule on purpose to see that it finds the fault.
+//! Tests of the repository, one for each rule of `tidy`. Each test applies its rule to the repository, then breaks the rule
+//! to see that it is detected.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -11,7 +11,7 @@ use shop::new;
 use tempfile::TempDir;
 use tidy::{self, Files, Repository, rules};
 
-/// A rule, and the repository in which it holds.
+/// A rule, and a repository that satisfies it.
 struct Rule {
     rule: rules::Rule,
     files: Files,
@@ -25,7 +25,7 @@ fn holds(rule: rules::Rule) -> Rule {
 }
 
 impl Rule {
-    /// Says `expected` of a repository that has `fault` in that file, in the place of `text`.
+    /// Checks the finding after `text` is replaced by `fault` in a file.
     fn finds(self, expected: &str, path: &str, text: &str, fault: &str) -> Self {
         let mut files = self.files.clone();
         let file = files.get_mut(path).unwrap();
@@ -680,7 +680,7 @@ fn writing_renews_what_is_stale_and_nothing_else() {
     assert!(tidy::write(copy.path()).unwrap().is_empty());
 }
 
-/// The repository's sources and documents, to be changed.
+/// Returns the repository's files to change.
 fn copy() -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for (path, text) in tidy::read(&template::repository()).unwrap() {

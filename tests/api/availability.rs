@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::shop::{Options, PRODUCTS, Shop, eventually, new_product, proxy::Refusal};
 
-/// The availability that lists show of a product.
+/// Returns a product's availability in lists.
 async fn listed(shop: &Shop, id: &str) -> Option<String> {
     let page = shop.get("/products").query("limit", 100).send().await.expect(200);
     let item = page.items().iter().find(|item| item["id"] == id)?;
@@ -14,7 +14,7 @@ async fn becomes(shop: &Shop, id: &str, availability: &str) {
     eventually("lists to show it", shown).await;
 }
 
-/// A change of stock as the stream tells it: from an item of `before` pieces to one of `after`, the `version`th.
+/// Makes the stream record of a stock change from `before` to `after`, with a version.
 fn change(stock: &Value, version: i64, before: i64, after: i64) -> Value {
     let image = |pieces: i64, version: i64| {
         let mut image = stock.clone();
@@ -42,14 +42,14 @@ fn change(stock: &Value, version: i64, before: i64, after: i64) -> Value {
     })
 }
 
-/// Delivers a batch as Lambda would, and gives the sequence numbers that it is to bring again.
+/// Delivers a batch like Lambda. Returns the sequence numbers to deliver again.
 async fn deliver(shop: &Shop, records: &[Value]) -> Vec<String> {
     let answer = shop.invoke("products-availability", &json!({"Records": records})).await;
     let failures = answer["batchItemFailures"].as_array().unwrap_or_else(|| panic!("{answer}"));
     failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A shop whose stream is delivered by the test alone, with a product of ten pieces and the item of its stock.
+/// Starts a shop whose stream only the test delivers. Returns it with a product of ten pieces and its stock item.
 async fn by_hand() -> (Shop, String, Value) {
     let shop = Shop::start(Options { without_streams: true, ..Options::default() }).await;
     let product = shop.create(&new_product("by-hand")).await;

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 
 use serde_json::{Value, json};
 
-/// Fails where an event does not match its schema in docs/events, or holds personal data.
+/// Fails unless an event matches its schema in docs/events and has no personal data.
 #[track_caller]
 pub fn assert_published_well(event: &Event) {
     let detail = &event.detail;
@@ -33,7 +33,7 @@ pub fn assert_published_well(event: &Event) {
     }
 }
 
-/// The events about a thing, once there are as many as expected.
+/// Waits for a number of events about an aggregate, and returns them.
 async fn events(shop: &Shop, aggregate: &str, count: usize) -> Vec<Event> {
     let published = async || {
         let mut events = shop.bus().events_of(aggregate);
@@ -51,7 +51,7 @@ fn types(events: &[Event]) -> Vec<&str> {
     events.iter().map(|event| event.detail["type"].as_str().unwrap()).collect()
 }
 
-/// The events of an order tell its timeline, entry by entry.
+/// An order's events match its timeline.
 async fn assert_told(shop: &Shop, order: &str) -> Vec<Event> {
     let read = shop.order(order).await;
     let timeline = read["timeline"].as_array().unwrap();
@@ -164,7 +164,7 @@ async fn accounts_tell_that_they_were_opened_changed_and_deleted() {
     assert_eq!(all[1].detail["data"]["role"], "staff");
 }
 
-/// A change as a table's stream tells it.
+/// Makes a stream record.
 fn record(number: usize, table: &str, before: Option<&Value>, after: Option<&Value>) -> Value {
     let item = after.or(before).unwrap();
     let mut change = json!({
@@ -195,19 +195,19 @@ fn record(number: usize, table: &str, before: Option<&Value>, after: Option<&Val
     })
 }
 
-/// Delivers a batch as Lambda would, and gives the numbers of the records that it is to bring again.
+/// Delivers a batch like Lambda. Returns the sequence numbers to deliver again.
 async fn deliver(shop: &Shop, records: &[Value]) -> Vec<usize> {
     let answer = shop.invoke("events-publish", &json!({"Records": records})).await;
     let failures = answer["batchItemFailures"].as_array().unwrap_or_else(|| panic!("{answer}"));
     failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().parse().unwrap()).collect()
 }
 
-/// An order's item, as its table holds it.
+/// Returns an order's item.
 fn item(shop: &Shop, order: &Answer) -> Value {
     shop.items(ORDERS).into_iter().find(|item| item["id"]["S"] == order.id()).unwrap()
 }
 
-/// A shop whose streams are delivered by the test alone, and the history of an order as records.
+/// Starts a shop whose streams only the test delivers. Returns it with an order's history as stream records.
 async fn by_hand() -> (Shop, Answer, Vec<Value>) {
     let shop = Shop::start(Options { without_streams: true, ..Options::default() }).await;
     let mug = shop.create_stocked("by-hand", 10).await;

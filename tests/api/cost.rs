@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Every call that the function makes for one request; nothing else asks it for anything meanwhile.
+/// Records all calls of a function for one request. No other request may reach it meanwhile.
 async fn cost_of(
     shop: &Shop,
     function: &'static str,
@@ -225,8 +225,8 @@ async fn the_availability_of_lists_costs_a_write_where_the_band_changes_and_noth
     assert_eq!(calls, ["UpdateItem", "UpdateItem"]);
 }
 
-/// Sends it, and fails unless the function makes exactly these calls: those of a row at the same time, one row after the
-/// other.
+/// Sends a request, and fails unless the function makes exactly these calls. Calls of a row are concurrent, rows are
+/// sequential.
 async fn assert_trips(shop: &Shop, function: &'static str, request: Request, rows: &[&[&str]]) -> Answer {
     let watched = shop.any_call().by(function).observe();
     let hold = |row: &[&str]| shop.any_call().by(function).times(row.len()).hold();
@@ -250,9 +250,9 @@ async fn assert_trips(shop: &Shop, function: &'static str, request: Request, row
     answer
 }
 
-/// Counts the attempt at account and address, and reads what the password is checked by.
+/// Counts the attempt per account and address, and reads the password hash.
 const CHECK: &[&str] = &["GetItem", "UpdateItem", "UpdateItem"];
-/// Does what the password allows, and forgets the attempts.
+/// Performs the operation, and deletes the counters.
 const DONE: &[&str] = &["BatchWriteItem", "TransactWriteItems", "UpdateItem"];
 
 #[tokio::test]

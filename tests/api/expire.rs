@@ -13,7 +13,7 @@ use crate::shop::{
 
 const CANCEL: &str = "POST /v1/payment_intents/{id}/cancel";
 
-/// A shop of the test's own, because it moves the deadlines.
+/// Starts a separate shop, because the test moves deadlines.
 async fn shop() -> Shop {
     Shop::with(&[
         ("orders-expire", 2),

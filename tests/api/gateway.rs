@@ -12,7 +12,7 @@ use crate::shop::{
     unique,
 };
 
-/// An API key of a usage plan of its own.
+/// Creates an API key with a usage plan.
 fn new_key(cloud: &Deployed, limits: &Value) -> String {
     let mut plan = json!({"name": unique("plan"), "apiStages": [{"apiId": cloud.api(), "stage": "v1"}]});
     plan.as_object_mut().unwrap().extend(limits.as_object().unwrap().clone());
@@ -24,12 +24,12 @@ fn new_key(cloud: &Deployed, limits: &Value) -> String {
     key["value"].as_str().unwrap().to_owned()
 }
 
-/// A request that needs a key, with this one.
+/// Makes a request that requires an API key.
 fn inventory(shop: &Shop, product: &str, key: &str) -> Request {
     shop.get(&format!("/products/{product}/inventory")).staff().header("X-Api-Key", key)
 }
 
-/// Fails where this is not what API Gateway is to say by itself.
+/// Fails unless the response is this gateway response.
 fn assert_refusal(status: u16, headers: &HeaderMap, body: &Value, expected: (u16, &str)) {
     assert_eq!((status, body["code"].as_str()), (expected.0, Some(expected.1)), "{body} {headers:#?}");
     assert_eq!(body["status"], status);

@@ -5,7 +5,7 @@ use crate::shop::{
     ADMIN, Answer, Request, STAFF, Shop, USERS, assert_statuses, changed, new_product, unique, unique_user,
 };
 
-/// Fails where an answer is not the same again, marked as such.
+/// Fails unless a response is repeated and marked as such.
 #[track_caller]
 pub fn assert_replays(first: &Answer, again: &Answer) {
     assert!(again.is_replayed(), "{again:?}");
@@ -276,7 +276,7 @@ async fn keys_that_differ_in_one_character_or_case_are_other_keys() {
     assert_eq!(shop.inventory(product.id()).await["on_hand"], keys.len());
 }
 
-/// All clients of that name, as the list has them.
+/// Returns all clients with a name in the list.
 async fn clients_named(shop: &Shop, name: &str) -> Vec<Value> {
     let all = shop.walk(shop.get("/oauth/clients").scoped(ADMIN).query("limit", 100)).await;
     all.into_iter().filter(|client| client["name"] == name).collect()

@@ -1,4 +1,4 @@
-//! The keys: published before they sign, retired after the last of their tokens, renewed without anybody's waiting.
+//! Signing keys: published before they sign, retired after their last token, rotated without delays.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +12,21 @@ use crate::shop::{
     unique_user,
 };
 
-/// The keys of a secret in force, the oldest first.
+/// Returns the keys of a current secret, oldest first.
 fn keys_of(shop: &Shop, secret: &str) -> Vec<Value> {
     let text = shop.secrets().value(secret, "AWSCURRENT").unwrap();
     let secret: Value = serde_json::from_str(&text).unwrap();
     secret["keys"].as_array().unwrap().clone()
 }
 
-/// The `kid` in the header of a token.
+/// Returns the `kid` of a token.
 fn kid_of(token: &str) -> String {
     let mut parts: Vec<&str> = token.split('.').collect();
     parts.swap(0, 1);
     claims_of(&parts.join("."))["kid"].as_str().unwrap().to_owned()
 }
 
-/// Moves the clock on, for a secret: its newest key has come into force so many milliseconds ago.
+/// Moves a secret into the past: its newest key came into force so many milliseconds ago.
 fn later(shop: &Shop, secret: &str, ago: i64) {
     let newest = keys_of(shop, secret).last().unwrap()["from"].clone();
     let newest: shared::domain::time::Timestamp = serde_json::from_value(newest).unwrap();

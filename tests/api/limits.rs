@@ -1,4 +1,4 @@
-//! The limits of wrong passwords, wherever a password is checked.
+//! Limits of failed password checks, in all operations that check one.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ async fn guess(shop: &Shop, person: &Person) -> Answer {
     shop.log_in_with(person, "CANARY no such password").send().await
 }
 
-/// Fails where this is not the wait that was expected.
+/// Fails unless the response demands this wait.
 #[track_caller]
 fn assert_waits(answer: &Answer, seconds: std::ops::RangeInclusive<u64>) {
     assert_eq!((answer.status, answer["code"].as_str()), (429, Some("too_many_attempts")), "{answer:?}");
@@ -23,7 +23,7 @@ fn assert_waits(answer: &Answer, seconds: std::ops::RangeInclusive<u64>) {
     assert!(seconds.contains(&wait), "{wait} is not in {seconds:?}");
 }
 
-/// Moves the clock of all that counts attempts: whatever was last, it was so many seconds earlier.
+/// Moves all counters of attempts so many seconds into the past.
 fn later(shop: &Shop, seconds: i64) {
     for mut item in shop.items(USERS) {
         let attributes = item.as_object_mut().unwrap();
@@ -47,7 +47,7 @@ fn later(shop: &Shop, seconds: i64) {
     }
 }
 
-/// A shop of the test's own, since it moves the clock.
+/// Starts a separate shop, because the test moves time.
 async fn shop() -> Shop {
     Shop::start(Options::default()).await
 }
@@ -237,12 +237,12 @@ async fn of_a_hundred_guesses_at_once_ten_are_looked_at_and_five_from_one_addres
     }
 }
 
-/// The status that a function answers a wrong password with; the page of OAuth is shown again.
+/// Returns the status of a function for a wrong password. OAuth shows the page again.
 fn refused_with(function: &str) -> u16 {
     if function == "oauth-authorize" { 200 } else { 401 }
 }
 
-/// Every request that checks a password of this account, with a wrong one.
+/// Returns a request with a wrong password for each operation that checks one.
 async fn wherever(shop: &Shop, person: &Person) -> Vec<(&'static str, Request)> {
     let session = shop.session(person).await;
     let wrong = "CANARY no such password";
@@ -312,7 +312,7 @@ async fn guesses_are_forgotten_after_a_day_wherever_they_were_made() {
     }
 }
 
-/// The same request, and a log-in with the right password, which is refused just so.
+/// Fails unless the request and a log-in with the right password are refused alike.
 async fn wherever_locked(shop: &Shop, person: &Person, request: &Request) -> Vec<(&'static str, Request)> {
     vec![("the same", request.clone()), ("the right password", shop.log_in(person))]
 }

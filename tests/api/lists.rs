@@ -1,4 +1,4 @@
-//! The lists of users and of clients: every item once, whatever comes and goes (I16).
+//! Lists of users and clients: each item once, whatever is added or removed meanwhile (I16).
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::shop::{ADMIN, Options, Request, Shop, USERS, unique};
 
-/// A shop of the test's own, since the lists are of everybody.
+/// Starts a separate shop, because the lists show all users.
 async fn shop() -> Shop {
     let only = Some(vec![
         "users-list",

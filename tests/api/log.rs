@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// The line that a function has printed of a request.
+/// Returns the log line of a request.
 pub async fn line_of(shop: &Shop, answer: &Answer) -> Value {
     let id = answer.header("x-request-id").to_owned();
     shop.log().wait_for(|line| line.json()["request_id"] == *id).await.json()

@@ -1,4 +1,4 @@
-//! The mails: each is sent at least once and, unless a function is killed, at most once; none is unsolicited.
+//! Mails: sent at least once and, unless a function is killed, at most once. None is unsolicited.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::shop::{
 
 use serde_json::{Value, json};
 
-/// The event that a change of the table of users is.
+/// Makes a stream record of the Users table.
 fn event_of(kind: &str, before: Option<&Value>, after: &Value) -> Value {
     let mut change = json!({
         "Keys": {"pk": after["pk"], "sk": after["sk"]},

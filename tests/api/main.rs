@@ -1,6 +1,6 @@
-//! The shop from outside: its functions' own binaries behind the HTTP of API Gateway, on an embedded DynamoDB, with a
-//! proxy between the two that fails as tests ask for. A module a resource or a concern, a test a promise; a test that
-//! proves an invariant has its number in front.
+//! Tests of the shop from outside: the functions' binaries behind the gateway, on an embedded DynamoDB, with a proxy that
+//! injects faults. One module per resource or concern, one test per promise. Tests of invariants have their numbers in their
+//! names.
 #![allow(
     clippy::expect_used,
     clippy::panic,

@@ -1,4 +1,4 @@
-//! The business metrics: each event is counted once, however often a request is retried.
+//! Business metrics: each event counts once, however often a request is retried.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ fn metrics(line: &Value) -> BTreeMap<(String, String, Vec<String>), f64> {
     metrics
 }
 
-/// The same, by name and dimensions, as in `orders_placed` or `revenue EUR`.
+/// Formats metrics by name and dimensions, like `orders_placed` or `revenue EUR`.
 fn counted(line: &Value) -> Vec<(String, i64)> {
     let label = |(name, dimensions): (String, Vec<String>)| [vec![name], dimensions].concat().join(" ");
     let business = line.get("_aws").map(|_| metrics(line)).unwrap_or_default().into_iter();
@@ -58,12 +58,12 @@ fn expected(counts: &[(&str, i64)]) -> Vec<(String, i64)> {
     counts.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
 }
 
-/// Fails where a request has not counted exactly this.
+/// Fails unless a request has counted exactly this.
 async fn assert_counted(shop: &Shop, answer: &Answer, counts: &[(&str, i64)]) {
     assert_eq!(counted(&line_of(shop, answer).await), expected(counts), "{answer:?}");
 }
 
-/// Has a schedule's work done, and gives what it has counted, in as many lines as `lines`.
+/// Runs a scheduled function. Returns what it has counted in `lines` lines.
 async fn run(shop: &Shop, function: &str, lines: usize) -> Vec<(String, i64)> {
     let measured = || {
         let of_function = |line: &Line| line.program == function && line.json()["_aws"].is_object();
@@ -77,7 +77,7 @@ async fn run(shop: &Shop, function: &str, lines: usize) -> Vec<(String, i64)> {
     new.iter().flat_map(|line| counted(&line.json())).collect()
 }
 
-/// A shop of the test's own, where no other test has anything done by schedule.
+/// Starts a separate shop, where no other test runs schedules.
 async fn quiet() -> Shop {
     Shop::with(&[
         ("orders-expire", 1),
@@ -325,7 +325,7 @@ async fn a_token_or_code_that_is_used_twice_is_counted_once() {
     }
 }
 
-/// The answer to a request that comes again.
+/// Returns the response to a repeated request.
 async fn replayed(shop: &Shop) -> Answer {
     let request = shop.post("/products").staff().key(&unique("key")).json(&new_product("metrics"));
     request.clone().send().await.expect(201);

@@ -1,4 +1,4 @@
-//! OAuth 2.0 from an app's side: by the RFCs, and with the client library `oauth2`.
+//! OAuth 2.0 from the side of an app: by the RFCs, and with the client library `oauth2`.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +23,14 @@ use crate::shop::{
     unique,
 };
 
-/// An app that sends people to the sign-in page.
+/// An app that uses the authorization code flow.
 pub struct App {
     pub id: String,
     pub redirect_uri: String,
     pub scope: &'static str,
 }
 
-/// The shop's own.
+/// The web shop.
 pub static STOREFRONT_CLIENT: std::sync::LazyLock<App> = std::sync::LazyLock::new(|| App {
     id: "storefront".to_owned(),
     redirect_uri: format!("{STOREFRONT}/oauth/callback"),
@@ -42,7 +42,7 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 impl App {
-    /// The parameters that it sends people with.
+    /// Returns the parameters of the authorization request.
     fn parameters(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("response_type", "code".to_owned()),
@@ -67,7 +67,7 @@ impl App {
         path_of(&parameters.iter().map(|(name, value)| (*name, &**value)).collect::<Vec<_>>())
     }
 
-    /// A request to exchange a code.
+    /// Makes a request to exchange a code.
     pub fn exchange(&self, shop: &Shop, code: &str) -> Request {
         self.exchange_with(shop, code, &[])
     }
@@ -86,7 +86,7 @@ impl App {
     }
 }
 
-/// The page that an app's users see.
+/// Opens the sign-in page.
 pub async fn page(shop: &Shop, app: &App) -> Page {
     let path = app.path(None);
     Page::of(&path, &shop.get(&path).send().await.expect(200))
@@ -100,7 +100,7 @@ fn sent_to(answer: &Answer) -> (String, BTreeMap<String, String>) {
     (address.to_owned(), form_of(query.as_bytes()))
 }
 
-/// The authorization code that an app gets for a person.
+/// Signs a person in and returns the authorization code.
 pub async fn code_for(shop: &Shop, app: &App, person: &Person) -> String {
     let page = page(shop, app).await;
     let answer = page.submit(shop, &person.email, &person.password, true).from(&person.address).send().await;
@@ -110,7 +110,7 @@ pub async fn code_for(shop: &Shop, app: &App, person: &Person) -> String {
     parameters["code"].clone()
 }
 
-/// A third-party app, registered by an admin.
+/// Registers a third-party app as admin.
 async fn registered_app(shop: &Shop) -> App {
     let redirect_uri = "https://parcels.test/callback?from=shop".to_owned();
     let new = json!({"name": "Parcel Watch", "scope": "profile:read orders:own", "redirect_uris": [
@@ -124,7 +124,7 @@ fn create_client(shop: &Shop, new: &Value) -> Request {
     shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key")).json(new)
 }
 
-/// A program with a secret, and that secret.
+/// Registers a confidential client. Returns it with its secret.
 pub async fn machine(shop: &Shop, scope: &str) -> (String, String) {
     let client = create_client(shop, &json!({"name": "Warehouse", "scope": scope})).send().await.expect(201);
     let text = |name: &str| client[name].as_str().unwrap().to_owned();

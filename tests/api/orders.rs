@@ -1,4 +1,4 @@
-//! Placing orders, reading and listing them, calling them off and sending them out. Paying is in `payments`.
+//! Orders: placement, reading, lists, cancellation, shipping. `payments` tests payments.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The id of an order that does not exist.
+/// Id of an order that does not exist.
 const NOBODYS: &str = "ord_01jd8x2m9q5w3r7t1v6y4z0abc01jd8x2m9q5w3r7t1v6y4z0abc";
 
 fn statuses(order: &Answer) -> [&str; 3] {

@@ -1,4 +1,4 @@
-//! Payments: what each payment method leads to, what Stripe's silence leads to, captures and refunds.
+//! Payments: outcomes of each payment method, lost responses of Stripe, captures and refunds.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -22,20 +22,20 @@ fn eur(amount: i64) -> Value {
     json!({"amount": amount, "currency": "EUR"})
 }
 
-/// A shop with so many instances of these functions, and one of each that orders need besides.
+/// Starts a shop with these instances, and one of each function that orders need.
 async fn shop_with(functions: &[(&'static str, usize)]) -> Shop {
     let besides = ["orders-create", "orders-get", "products-create", "payments-reconcile", "orders-expire"];
     Shop::with(&[functions, &besides.map(|function| (function, 1))].concat()).await
 }
 
-/// A product and an order of two of it.
+/// Creates a product and an order of two pieces.
 async fn order_of_two(shop: &Shop) -> (Answer, Answer) {
     let mug = shop.create_stocked("payment", 10).await;
     let order = shop.ordered(&[(mug.id(), 2)]).await;
     (mug, order)
 }
 
-/// Each of these bodies of a refund has that one field which is invalid.
+/// Invalid refunds, each with its only invalid field.
 async fn assert_no_refunds(shop: &Shop, order: &Answer, cases: &[(Value, &str, &str)]) {
     for (body, pointer, code) in cases {
         shop.refund(order, body).send().await.expect_invalid(&[(pointer, code)]);

@@ -19,17 +19,17 @@ use crate::{
     },
 };
 
-/// US dollars for a million: requests of API Gateway, and log lines of half a kilobyte.
+/// US dollars per million API Gateway requests, and per million log lines of 0.5 KB.
 const REQUESTS: f64 = 3.50;
 const LOG_LINES: f64 = 0.25;
-/// US dollars for a million units of DynamoDB, on demand.
+/// US dollars per million on-demand units of DynamoDB.
 const READS: f64 = 0.125;
 const WRITES: f64 = 0.625;
 
-/// The units that an operation reads and writes.
+/// Capacity units of an operation.
 type Units = (f64, f64);
 
-/// Of all calls but those for the public keys, which a function reads every five minutes for all requests in between.
+/// Adds up all calls but those for public keys, which a function reads only every five minutes.
 fn units(calls: &[Call]) -> Units {
     let own = calls.iter().filter(|call| call.request["TableName"] != KEYS);
     own.fold((0.0, 0.0), |(reads, writes), call| match call.capacity {
@@ -46,7 +46,7 @@ struct Counted<'s> {
 }
 
 impl Counted<'_> {
-    /// Sends it, and counts what its function takes for it.
+    /// Sends a request and counts the units of its function.
     async fn send(&mut self, function: &'static str, request: Request, status: u16) -> Answer {
         let watched = self.shop.any_call().by(function).observe();
         let answer = request.send().await.expect(status);
@@ -54,7 +54,7 @@ impl Counted<'_> {
         answer
     }
 
-    /// Runs what a schedule runs, and counts the calls about one order.
+    /// Runs a scheduled function and counts the calls about one order.
     async fn run(&mut self, function: &'static str, order: &Answer) {
         let watched = self.shop.any_call().by(function).about(mark_of(order)).observe();
         self.shop.run(function).await;
@@ -180,14 +180,14 @@ impl Counted<'_> {
         self.written("products-availability", &watched).await;
     }
 
-    /// Waits until a function has written, and counts what it took until then.
+    /// Waits for a write of a function, and counts its units until then.
     async fn written(&mut self, function: &'static str, calls: &Rigged) {
         let seen = async || Some(units(&calls.observed())).filter(|(_, writes)| *writes > 0.0);
         self.units.insert(function, eventually(function, seen).await);
     }
 }
 
-/// A row of the table: the units, and dollars for a million.
+/// Formats a row: units, and US dollars per million.
 #[derive(Debug)]
 struct Row {
     units: Units,
@@ -218,7 +218,7 @@ fn table() -> BTreeMap<String, Row> {
     .collect()
 }
 
-/// The functions that docs/scaling.md has prices of.
+/// Functions with prices in docs/scaling.md.
 pub fn priced() -> BTreeSet<String> {
     table().into_keys().collect()
 }

@@ -231,7 +231,7 @@ async fn a_patch_merges_objects_and_removes_by_null() {
     assert_eq!((&plain["images"], &plain["description"]), (&json!([]), &json!("")));
 }
 
-/// RFC 7396, section 2, to the letter.
+/// Reference implementation of RFC 7396, section 2.
 fn merge_patch(target: Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut target = if let Value::Object(target) = target { target } else { serde_json::Map::new() };
@@ -246,7 +246,7 @@ fn merge_patch(target: Value, patch: &Value) -> Value {
     Value::Object(target)
 }
 
-/// Patches of what may be patched: some change, some remove, some break.
+/// Patches that change, remove or break fields.
 fn any_patch() -> impl Strategy<Value = Value> {
     let or_null = |value: BoxedStrategy<Value>| prop_oneof![3 => value, 1 => Just(Value::Null)];
     let text = || prop_oneof![4 => "[a-zé ]{1,12}", 1 => Just(String::new())].prop_map(Value::from).boxed();

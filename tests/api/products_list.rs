@@ -9,7 +9,7 @@ use shared::{
 
 use crate::shop::{Answer, Request, Shop, changed, new_product, unique};
 
-/// A category with a product for each of these, made one after the other; gives the category and their ids.
+/// Creates a product in a new category for each of these. Returns the category and the ids.
 async fn category(shop: &Shop, what: &str, products: &[Value]) -> (String, Vec<String>) {
     let category = unique(what);
     let mut ids = Vec::new();

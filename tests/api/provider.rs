@@ -1,6 +1,5 @@
-//! The same purchases at the pretend Stripe and at localstripe, an independent emulator: what the shop understands of the
-//! one, it understands of the other. localstripe knows no idempotency keys, no 3-D Secure by redirect and no webhooks to
-//! functions: those are tested with the pretend one alone.
+//! The same purchases with the Stripe emulator and with localstripe, an independent one. localstripe lacks idempotency keys,
+//! 3-D Secure by redirect and webhooks to functions.
 
 use serde_json::{Value, json};
 
@@ -115,11 +114,11 @@ async fn purchases_at_localstripe_are_understood() {
 /// Fields that must be equal at both. The emulators differ in the others.
 const COMPARED: [&str; 6] = ["object", "status", "amount", "currency", "capture_method", "metadata"];
 
-/// A shop's account at one of them.
+/// An account at one of the emulators.
 struct Account {
     url: String,
     http: reqwest::Client,
-    /// The intents made so far.
+    /// Intents created so far.
     intents: Vec<String>,
 }
 
@@ -129,7 +128,7 @@ impl Account {
         Self { url: url.to_owned(), http, intents: Vec::new() }
     }
 
-    /// Calls it; `{n}` stands for the intent of that number. Gives the status and what is compared.
+    /// Calls the emulator; `{n}` stands for the intent of a number. Returns the status and the fields to compare.
     async fn call(&mut self, method: &str, path: &str, form: &str) -> (u16, Value) {
         let fill = |text: &str| {
             let filled = self.intents.iter().enumerate();

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A shop for those who write stocks.
+/// Starts a shop with many instances for stock changes.
 async fn stocks() -> Shop {
     Shop::with(&[
         ("inventory-adjust", 8),
@@ -206,7 +206,7 @@ async fn a_writer_who_meets_another_is_tried_again_and_gets_through() {
     assert_eq!(conflicts.hits(), 2);
 }
 
-/// A shop whose functions of accounts have many instances, and nothing else.
+/// Starts a shop with many instances for accounts.
 async fn crowded(function: &'static str) -> Shop {
     let mut instances = vec![
         ("users-register", 2),
@@ -364,7 +364,7 @@ async fn i13_no_change_of_an_account_is_lost_among_those_who_read_again() {
     assert_eq!(read["role"], "customer");
 }
 
-/// A shop with that many instances of the functions that sell.
+/// Starts a shop with many instances for orders.
 async fn selling(instances: usize) -> Shop {
     let many = ["orders-create", "orders-pay", "orders-cancel"].map(|function| (function, instances));
     let few = [
@@ -381,7 +381,7 @@ async fn selling(instances: usize) -> Shop {
     Shop::with(&[&many[..], &few.map(|function| (function, 2))].concat()).await
 }
 
-/// Repeats a request as a patient client does, until it is answered.
+/// Retries a request until it gets a final response.
 async fn insist(request: Request) -> Answer {
     for _ in 0..100 {
         let answer = request.clone().send().await;

@@ -1,5 +1,5 @@
-//! No function may do what it never does: each right in template.yaml is one that some call of this walk through the
-//! shop needs. That none is missing shows in every test: the proxy refuses what is not granted.
+//! Least privilege: each right in template.yaml is needed by some call of these operations. Missing rights fail any test,
+//! because the proxy denies such calls.
 
 use serde_json::json;
 
@@ -42,7 +42,7 @@ async fn every_right_is_needed() {
     );
 }
 
-/// Calls each operation once, as the access matrix does.
+/// Calls each operation once, like the access matrix.
 async fn every_operation(shop: &Shop) {
     let person = shop.register_person().await;
     let user = shop.user(&person).await.id().to_owned();
@@ -60,7 +60,7 @@ async fn every_operation(shop: &Shop) {
     }
 }
 
-/// Sells a product out, so that lists show it.
+/// Sells a product out, so that its availability in lists changes.
 async fn availability(shop: &Shop) {
     let product = shop.create_stocked("rights", 10).await;
     shop.adjust(product.id(), -10).send().await.expect(201);
@@ -72,7 +72,7 @@ async fn availability(shop: &Shop) {
     eventually("lists to show it", shown).await;
 }
 
-/// Tries passwords of an account that too many attempts have locked, a day before: DynamoDB removes the counts late.
+/// Tries passwords of an account that was locked a day ago: DynamoDB deletes expired counters late.
 async fn expired_attempts(shop: &Shop) {
     let person = shop.register_person().await;
     let session = shop.session(&person).await;
@@ -99,7 +99,7 @@ async fn expired_attempts(shop: &Shop) {
     }
 }
 
-/// Exchanges a code, ends the session that comes of it, and changes the role of its user, which ends all others.
+/// Exchanges a code, ends its session and changes the user's role, which ends all other sessions.
 async fn sessions(shop: &Shop) {
     let person = shop.register_person().await;
     let code = code_for(shop, &STOREFRONT_CLIENT, &person).await;
@@ -110,7 +110,7 @@ async fn sessions(shop: &Shop) {
     shop.register_as("staff").await;
 }
 
-/// Deletes an account whose orders stay.
+/// Deletes an account with orders.
 async fn an_account_that_has_ordered(shop: &Shop) {
     let mug = shop.create_stocked("rights", 10).await;
     let person = shop.register_person().await;
@@ -121,7 +121,7 @@ async fn an_account_that_has_ordered(shop: &Shop) {
     delete.json(&json!({"password": person.password})).send().await.expect(204);
 }
 
-/// Lists all orders, and a customer's own.
+/// Lists all orders, and a customer's.
 async fn lists_of_orders(shop: &Shop) {
     let mug = shop.create_stocked("rights", 10).await;
     let order = shop.ordered(&[(mug.id(), 1)]).await;
@@ -130,7 +130,7 @@ async fn lists_of_orders(shop: &Shop) {
     shop.get("/orders").caller(customer, CUSTOMER).send().await.expect(200);
 }
 
-/// Lets the time go by in which an order must be paid.
+/// Moves an order beyond its deadline.
 async fn unpaid_orders(shop: &Shop) {
     let mug = shop.create_stocked("rights", 10).await;
     let order = shop.ordered(&[(mug.id(), 1)]).await;
@@ -138,8 +138,7 @@ async fn unpaid_orders(shop: &Shop) {
     shop.run("orders-expire").await;
 }
 
-/// Takes goods back: at once, after a webhook about the refund, and after asking Stripe about it, which has an outage at
-/// first.
+/// Refunds: at once, after a webhook, and after asking Stripe, which fails at first.
 async fn returned_goods(shop: &Shop) {
     let mug = shop.create_stocked("rights", 100).await;
     let one = json!([{"product_id": mug.id(), "quantity": 1}]);

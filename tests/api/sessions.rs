@@ -10,13 +10,13 @@ use crate::shop::{
     unique_address,
 };
 
-/// The item of a session.
+/// Returns the item of a session.
 fn item_of(shop: &Shop, session: &Session) -> Value {
     let id = claims_of(&session.access_token)["sid"].as_str().unwrap().to_owned();
     shop.item(USERS, &format!("USER#{}", session.user), &format!("SESSION#{id}"))
 }
 
-/// Moves the clock on for a session: whatever it was, it was so many seconds earlier.
+/// Moves a session so many seconds into the past.
 pub fn later(shop: &Shop, session: &Session, seconds: i64) {
     let mut item = item_of(shop, session);
     for name in ["rotated_at", "rotated_before", "created_at"] {
@@ -232,15 +232,15 @@ async fn i19_sixty_four_racers_on_one_refresh_token_get_one_successor() {
 /// Next actions of the holder of a session.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Uses the token that is good.
+    /// Uses the current token.
     Use,
-    /// Uses the one before it again, at once.
+    /// Repeats the previous token at once.
     Repeat,
-    /// Waits for longer than a repeat is good.
+    /// Waits until a repetition is too late.
     Wait,
-    /// Uses one of those before.
+    /// Uses an older token.
     Reuse,
-    /// Revokes it.
+    /// Revokes the session.
     Revoke,
 }
 

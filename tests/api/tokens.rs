@@ -1,5 +1,4 @@
-//! Access tokens that are not the shop's own in every part: forged, damaged, or made for something else. Each is refused
-//! in the same words.
+//! Access tokens that are forged, damaged, or made for something else. All are refused with the same problem.
 
 use base64::{
     Engine,
@@ -22,7 +21,7 @@ use crate::shop::{
 /// A defect, and a token with it.
 type Forged = (String, String);
 
-/// A token that the shop would take, to make worse ones of.
+/// A valid token to damage.
 fn good(shop: &Shop) -> Token {
     shop.token(&unique_user(), STAFF)
 }
@@ -71,7 +70,7 @@ async fn more_than_two_hundred_forged_and_damaged_tokens_are_refused() {
     }
 }
 
-/// Signed with the shop's own key: the claims alone are wrong.
+/// Tokens with a valid signature and wrong claims.
 fn with_other_claims(shop: &Shop) -> Vec<Forged> {
     let now = good(shop).claims["iat"].as_i64().unwrap();
     let x = |count: usize| "x".repeat(count);
@@ -183,7 +182,7 @@ fn with_other_claims(shop: &Shop) -> Vec<Forged> {
     claims.into_iter().map(forged).collect()
 }
 
-/// Signed with the shop's own key: the header alone is wrong.
+/// Tokens with a valid signature and a wrong header.
 fn with_other_headers(shop: &Shop) -> Vec<Forged> {
     let types = [
         "JWT",
@@ -250,7 +249,7 @@ fn with_other_headers(shop: &Shop) -> Vec<Forged> {
     headers.into_iter().map(forged).collect()
 }
 
-/// Signed with the shop's own key, but not JSON as it should be: members twice, other shapes, other characters.
+/// Tokens with a valid signature and invalid or ambiguous JSON.
 fn with_other_texts(shop: &Shop) -> Vec<Forged> {
     let ours = shop.signer();
     let (header, claims) = (good(shop).header.to_string(), good(shop).claims.to_string());
@@ -346,7 +345,7 @@ fn with_other_texts(shop: &Shop) -> Vec<Forged> {
     forged
 }
 
-/// The shop's own tokens, spelled another way.
+/// Valid tokens in another spelling.
 fn in_another_encoding(shop: &Shop) -> Vec<Forged> {
     let token = good(shop).sign(shop.signer());
     let [header, claims, signature] = parts(&token);
@@ -417,7 +416,7 @@ fn in_another_encoding(shop: &Shop) -> Vec<Forged> {
     forged
 }
 
-/// Another spelling of the same bytes, which a careless decoder takes.
+/// Returns another spelling of the same bytes, which a careless decoder accepts.
 fn with_spare_bits(text: &str) -> Option<String> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = text.bytes().last()?;
@@ -434,7 +433,7 @@ fn parts(token: &str) -> [&str; 3] {
     token.split('.').collect::<Vec<_>>().try_into().unwrap()
 }
 
-/// Parts that are missing, cut off, changed over, or taken from other tokens.
+/// Tokens with missing, truncated, swapped or foreign parts.
 fn in_other_parts(shop: &Shop) -> Vec<Forged> {
     let ours = shop.signer();
     let (token, other) = (good(shop).sign(ours), good(shop).claim("scope", ADMIN).sign(ours));
@@ -495,7 +494,7 @@ fn in_other_parts(shop: &Shop) -> Vec<Forged> {
     forged
 }
 
-/// Signed by somebody else, who would have their key believed.
+/// Tokens signed with another key that they try to introduce.
 fn with_a_key_of_their_own(shop: &Shop) -> Vec<Forged> {
     let theirs = Signer::new("key-1");
     let x = BASE64.encode(theirs.public());
@@ -544,7 +543,7 @@ fn with_a_key_of_their_own(shop: &Shop) -> Vec<Forged> {
     forged
 }
 
-/// Signed with HMAC by somebody who hopes that the public key is taken for the secret.
+/// Tokens signed by HMAC with the public key as secret.
 fn with_the_public_key_as_secret(shop: &Shop) -> Vec<Forged> {
     let public = shop.signer().public();
     let x = BASE64.encode(public);
@@ -585,7 +584,7 @@ const ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/// The encodings of points of small order, canonical or not (<https://eprint.iacr.org/2020/1244>, table 6c).
+/// Encodings of points of small order, canonical or not (<https://eprint.iacr.org/2020/1244>, table 6c).
 const SMALL_ORDER: [&str; 12] = [
     "0100000000000000000000000000000000000000000000000000000000000000",
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
@@ -601,7 +600,7 @@ const SMALL_ORDER: [&str; 12] = [
     "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 ];
 
-/// A number and another, in little-endian bytes; what is carried out of the last byte is lost.
+/// Adds two numbers in little-endian bytes, without the carry.
 fn sum(one: &[u8], other: &[u8]) -> Vec<u8> {
     let mut carried = 0;
     let digit = |(one, other): (&u8, &u8)| {
@@ -611,7 +610,7 @@ fn sum(one: &[u8], other: &[u8]) -> Vec<u8> {
     one.iter().zip(other).map(digit).collect()
 }
 
-/// The claims are as they should be, and the signature is not.
+/// Tokens with valid claims and an invalid signature.
 fn with_another_signature(shop: &Shop) -> Vec<Forged> {
     let ours = shop.signer();
     let token = good(shop).header("alg", "EdDSA");

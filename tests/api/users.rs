@@ -13,7 +13,7 @@ fn all_of(mail: &emulators::ses::Mail) -> String {
     [mail.subject.as_str(), mail.text.as_deref().unwrap(), mail.html.as_deref().unwrap()].join("\n")
 }
 
-/// The items of an e-mail's partition whose sort key begins so.
+/// Returns the items of an e-mail's partition with a prefix of the sort key.
 fn waiting(shop: &Shop, person: &Person, kind: &str) -> Vec<Value> {
     let of_them = |item: &Value| {
         item["pk"]["S"] == format!("LOGIN#{}", person.email)
@@ -22,7 +22,7 @@ fn waiting(shop: &Shop, person: &Person, kind: &str) -> Vec<Value> {
     shop.items(USERS).into_iter().filter(of_them).collect()
 }
 
-/// Moves the clock past the end of what waits for a mail to be answered.
+/// Moves all pending verifications beyond their lifetime.
 fn expire(shop: &Shop, person: &Person, kind: &str) {
     for mut item in waiting(shop, person, kind) {
         item["expires_at"] = json!({"N": "1700000000"});
@@ -419,7 +419,7 @@ async fn an_account_is_erased_with_all_that_is_known_of_its_owner() {
     assert_eq!((&user["phone"], &user["addresses"]), (&Value::Null, &json!([])));
 }
 
-/// Everything in every table that tells of somebody.
+/// Returns all data about a person in all tables.
 fn traces(shop: &Shop, person: &Person, user: &str) -> Vec<String> {
     let words = [
         &*person.email,

@@ -381,7 +381,7 @@ async fn the_first_thing_that_is_wrong_decides() {
     request.json(&json!({})).send().await.expect(422);
 }
 
-/// Bodies that are refused, each with what is wrong: the field, its value and the code.
+/// Invalid bodies: field, value and code.
 async fn refuse(request: impl Fn() -> Request, good: &Value, cases: &[(&str, Value, &str)]) {
     for (field, value, code) in cases {
         let mut body = good.clone();
@@ -413,7 +413,7 @@ async fn refuse(request: impl Fn() -> Request, good: &Value, cases: &[(&str, Val
     request().body("application/json", vec![b' '; 70_000]).send().await.expect_problem(413, "body_too_large");
 }
 
-/// E-mail addresses that are none.
+/// Invalid e-mail addresses.
 fn no_emails() -> Vec<(&'static str, Value, &'static str)> {
     let long = |local: usize, domain: usize| format!("{}@{}.test", "a".repeat(local), "b".repeat(domain));
     let texts = [
@@ -462,7 +462,7 @@ fn no_emails() -> Vec<(&'static str, Value, &'static str)> {
     cases
 }
 
-/// Passwords that nobody may choose. What is common or personal is tested with the filter itself.
+/// Forbidden passwords. The filter has its own tests of common and personal ones.
 fn bad_passwords(field: &'static str) -> Vec<(&'static str, Value, &'static str)> {
     vec![
         (field, json!(""), "too_short"),

@@ -1,5 +1,5 @@
-//! template.yaml gives each function the environment variables that it reads, and no others. Shown by starting its
-//! binary: with all of them it asks for its first event; without one of them it names that one and ends.
+//! Environment variables: template.yaml gives each function exactly those that it reads. With all of them, its binary
+//! starts; without any one, it names the missing one and ends.
 
 use std::{collections::BTreeSet, process::Stdio, time::Duration};
 
@@ -28,11 +28,11 @@ const OF_AWS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SECRET_ACCESS
 /// Processes that start at the same time.
 const AT_ONCE: usize = 8;
 
-/// A variable with a value that a function starts with, and one that it does not start with if it reads the variable.
+/// A variable with a valid value, and one that fails a function that reads it.
 struct Setting {
     name: String,
     good: String,
-    /// None: the variable is not set.
+    /// `None` for an unset variable.
     bad: Option<&'static str>,
     is_global: bool,
 }
@@ -112,7 +112,7 @@ async fn functions_read_the_variables_that_the_template_sets_and_no_others() {
     assert!(!globals.is_empty() && outcomes.len() > 4 * settings.len(), "this test looks at the wrong place");
 }
 
-/// Starts a function. Returns when it asks for its first event, or gives what it has printed when it ends instead.
+/// Starts a function. Returns after its first poll, or with its output if it ends.
 async fn start(
     group: &Group,
     function: &str,
@@ -145,7 +145,7 @@ async fn start(
     outcome.await.unwrap_or_else(|_| panic!("{function} neither starts nor ends"))
 }
 
-/// Waits for the first poll of the runtime API. Refuses every other request: those to AWS services.
+/// Waits for the first poll. Refuses all other requests.
 async fn asks_for_an_event(lambda: &TcpListener) {
     loop {
         let (mut connection, _) = lambda.accept().await.unwrap();

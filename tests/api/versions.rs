@@ -18,7 +18,7 @@ fn retirement(headers: &HeaderMap) -> [Option<&str>; 2] {
     ["deprecation", "sunset"].map(|name| headers.get(name).map(|value| value.to_str().unwrap()))
 }
 
-/// A shop whose versions are given up as this says.
+/// Starts a shop with retired versions.
 async fn shop_with(retirements: &str, programs: Vec<(&'static str, PathBuf)>) -> Shop {
     let only = Some(vec!["products-create", "products-get", "products-list"]);
     let variables = vec![(RETIREMENTS, retirements.to_owned())];
@@ -93,8 +93,8 @@ fn a_retirement_that_can_t_be_read_keeps_functions_from_starting() {
     }
 }
 
-/// The event of a REST API for that function, as it is at API Gateway's own address, where `path` lacks the stage, and
-/// at a custom domain, where it has the base path.
+/// Returns a function's event at API Gateway's own address, where `path` lacks the stage, and at a custom domain, where it
+/// has the base path.
 fn events(function: &str, stage: &str) -> [Value; 2] {
     let path = template::repository().join("local/events").join(function).with_extension("json");
     let mut event: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
@@ -134,10 +134,10 @@ async fn links_and_locations_are_of_the_version_that_was_asked() {
     }
 }
 
-/// The operation that is there in two versions, below each.
+/// The operation that exists in two versions.
 const OPERATION: &str = "/products/{product_id}";
 
-/// The miniature of a repository with a second version: the real contract, and that of the next beside it.
+/// A small repository with a second version: the real contract and the next one.
 fn miniature() -> Repository {
     let mut files = tidy::read(&template::repository()).unwrap();
     files.retain(|path, _| ["shared/openapi.yaml", "functions/products-get/openapi.yaml"].contains(&&**path));
@@ -150,7 +150,7 @@ fn miniature() -> Repository {
     Repository::new(files).unwrap()
 }
 
-/// The document of version 1 as it was released, with that one operation.
+/// The released document of version 1, with that operation only.
 fn released() -> Value {
     let text = fs::read_to_string(template::repository().join("docs/api/v1.json")).unwrap();
     let mut document: Value = serde_json::from_str(&text).unwrap();

@@ -15,7 +15,7 @@ use crate::shop::{
 
 const SUCCEEDED: &str = "payment_intent.succeeded";
 
-/// An order whose payment Stripe has taken, without the shop having heard of it.
+/// Returns an order that Stripe has charged without the shop's knowledge.
 async fn doubtful(shop: &Shop) -> (Answer, Answer) {
     let mug = shop.create_stocked("webhook", 10).await;
     let order = shop.ordered(&[(mug.id(), 1)]).await;

@@ -18,7 +18,7 @@ fn good() -> Password {
     Password::parse(GOOD).unwrap()
 }
 
-/// The code of the fault that a new password has.
+/// Returns the code of a new password's violation.
 fn violation(password: &str, about: &[&str]) -> Option<&'static str> {
     NewPassword::parse(password, about).err().map(Violation::code)
 }
@@ -222,7 +222,7 @@ fn good_passwords_may_be_set() {
     }
 }
 
-/// As many passwords as asked for of each kind that people's tools make; the same in each run.
+/// Generates passwords of each kind that password managers make, the same in each run.
 fn generated(count: usize) -> Vec<String> {
     const WORDS: [&str; 48] = [
         "acorn", "badge", "cactus", "dagger", "easel", "fabric", "gadget", "hamlet", "icing", "jigsaw",
@@ -288,7 +288,7 @@ fn stored(hash: &str) -> PasswordHash {
     serde_json::from_value(json!(hash)).unwrap()
 }
 
-/// Hashes of [`GOOD`] by the reference implementation (argon2-cffi 25.1), none of them with today's parameters.
+/// Hashes of [`GOOD`] by the reference implementation (argon2-cffi 25.1), with older parameters.
 const OUTDATED: [&str; 9] = [
     "$argon2id$v=19$m=64,t=1,p=1$c2l4dGVlbiBzYWx0eSBieQ$5HzzClrPSaUjqVWxc1qMkHsH1mkFMm9GP+arAwVW5QQ",
     "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBzYWx0eSBieQ$dSsdpEpyNfQ3cg23kcfoGLDUtIt2huJNbt8rtd0OwRI",

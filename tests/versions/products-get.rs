@@ -1,4 +1,4 @@
-//! `GET /products/{product_id}` in two versions: what everybody may know of a product.
+//! `GET /products/{product_id}` in two versions: reads a product.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -32,7 +32,7 @@ async fn get(products: &Products, request: Request) -> Result<Response, Error> {
     answer.version(entry.etag())?.cached(&request, 10)
 }
 
-/// A product as version 2 shows it: with `prices`, one in each currency, in the place of `price`.
+/// A product of version 2, with a price per currency in `prices` instead of `price`.
 #[derive(Serialize)]
 struct ProductV2<'p> {
     id: Id<Product>,

@@ -232,7 +232,7 @@ const CODES: [&str; 7] = [
     "ValidationError",
 ];
 
-/// Cancels the request's transaction for these reasons, and checks the status and the code of the response.
+/// Cancels the request's transaction for these reasons, and checks the response.
 async fn check_cancelled(
     shop: &Shop,
     about: &str,

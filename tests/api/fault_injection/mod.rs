@@ -1,5 +1,5 @@
-//! The shop while a service that it calls fails: each error of DynamoDB, Secrets Manager and Stripe, lost
-//! responses, calls that never return, and functions that are killed. The calls to fail are found by observing them.
+//! Faults of the services: each error of DynamoDB, Secrets Manager and Stripe, lost responses, calls that never return, and
+//! killed functions. The calls to fail are found by observation.
 
 pub mod catalogue;
 pub mod orders;

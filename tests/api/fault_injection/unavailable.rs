@@ -1,4 +1,4 @@
-//! Accounts, sessions, OAuth and the staff's list of orders while DynamoDB or Secrets Manager fails.
+//! Accounts, sessions, OAuth and lists of orders while DynamoDB or Secrets Manager fails.
 
 use std::time::Duration;
 
