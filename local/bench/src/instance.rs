@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     fs,
     path::Path,
     process::Stdio,
@@ -11,17 +10,12 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    Method, Request, Response, StatusCode, body::Bytes, body::Incoming, server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::TokioIo;
+use emulators::server::{self, HangUp, Server};
+use http_body_util::Full;
+use hyper::{Method, Response, StatusCode, body::Bytes};
 use runtime::process::Group;
-
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
-    net::TcpListener,
     process::Child,
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
@@ -48,9 +42,10 @@ pub(super) struct Instance {
     started: Instant,
     calls: mpsc::UnboundedReceiver<Call>,
     /// The pending poll for an event.
-    poll: Option<oneshot::Sender<Response<Full<Bytes>>>>,
+    poll: Option<oneshot::Sender<server::Answer>>,
     invocations: u32,
     last_line: Arc<Mutex<String>>,
+    _server: Server,
 }
 
 /// A request to the runtime API.
@@ -59,7 +54,7 @@ struct Call {
     method: Method,
     path: String,
     body: Bytes,
-    answer: oneshot::Sender<Response<Full<Bytes>>>,
+    answer: oneshot::Sender<server::Answer>,
 }
 
 /// A response. The instance waits until it is passed to [`Instance::settle`].
@@ -68,7 +63,7 @@ pub(super) struct Answer {
     pub duration: Duration,
     pub body: Bytes,
     at: Instant,
-    accept: oneshot::Sender<Response<Full<Bytes>>>,
+    accept: oneshot::Sender<server::Answer>,
 }
 
 impl Instance {
@@ -79,22 +74,33 @@ impl Instance {
         group: &Group,
         variables: BTreeMap<String, String>,
     ) -> Result<Self, BenchError> {
-        let no_port = || refused("the runtime API has no port to listen on");
-        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(no_port())?;
-        let address = listener.local_addr().map_err(no_port())?;
         let (sender, calls) = mpsc::unbounded_channel();
-        tokio::spawn(serve(listener, sender));
+        let server = Server::start(0, move |parts, body| {
+            let sender = sender.clone();
+            async move {
+                let (answer, answered) = oneshot::channel();
+                let (method, path) = (parts.method, parts.uri.path().to_owned());
+                let call = Call { at: Instant::now(), method, path, body, answer };
+                sender.send(call).map_err(|_| HangUp)?;
+                answered.await.map_err(|_| HangUp)
+            }
+        });
+        let server = server.await.map_err(refused("the runtime API has no port to listen on"))?;
 
         let not_started = || refused(format!("{name} can't be started"));
         let mut command = group.command(program).map_err(not_started())?;
-        command.env_clear().envs(variables).env("AWS_LAMBDA_RUNTIME_API", address.to_string());
+        command
+            .env_clear()
+            .envs(variables)
+            .env("AWS_LAMBDA_RUNTIME_API", server.url.trim_start_matches("http://"));
         let started = Instant::now();
         let mut process = command.stdout(Stdio::piped()).spawn().map_err(not_started())?;
         let last_line = Arc::default();
         if let Some(output) = process.stdout.take() {
             tokio::spawn(drain(output, Arc::clone(&last_line)));
         }
-        Ok(Self { name: name.to_owned(), process, started, calls, poll: None, invocations: 0, last_line })
+        let name = name.to_owned();
+        Ok(Self { name, process, started, calls, poll: None, invocations: 0, last_line, _server: server })
     }
 
     /// Waits for its first poll, the end of its initialization.
@@ -230,47 +236,6 @@ fn cpu_of_sleeping(tasks: &str) -> Option<Option<Duration>> {
         nanos += schedstat.split_whitespace().next()?.parse::<u64>().ok()?;
     }
     Some(Some(Duration::from_nanos(nanos)))
-}
-
-/// Serves the runtime API. A broken connection is the end of the instance, which its process reports.
-async fn serve(listener: TcpListener, calls: mpsc::UnboundedSender<Call>) {
-    loop {
-        let connection = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = calls.closed() => return,
-        };
-        let Ok((connection, _)) = connection else { return };
-        connection.set_nodelay(true).unwrap_or_default();
-        let calls = calls.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| pass_on(request, &calls));
-            http1::Builder::new()
-                .serve_connection(TokioIo::new(connection), service)
-                .await
-                .unwrap_or_default();
-        });
-    }
-}
-
-/// Passes a request on and returns its response.
-async fn pass_on(
-    request: Request<Incoming>,
-    calls: &mpsc::UnboundedSender<Call>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let (answer, answered) = oneshot::channel();
-    let call =
-        Call { at: Instant::now(), method: head.method, path: head.uri.path().to_owned(), body, answer };
-    let gone = |status| {
-        let mut response = Response::new(Full::default());
-        *response.status_mut() = status;
-        response
-    };
-    if calls.send(call).is_err() {
-        return Ok(gone(StatusCode::GONE));
-    }
-    Ok(answered.await.unwrap_or_else(|_| gone(StatusCode::GONE)))
 }
 
 /// Reads the output of the instance, as Lambda would, and keeps the last line.

@@ -12,15 +12,13 @@ use std::{
     time::Duration,
 };
 
+use emulators::server;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     http::{HeaderMap, request::Parts},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
@@ -88,19 +86,11 @@ impl Proxy {
         let http = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
         let state = Arc::new(State { upstreams, http, rights: Rights::read(), rules: Mutex::default() });
         let proxy = Self { address, state: Arc::clone(&state) };
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&state);
-                tokio::spawn(async move {
-                    let service = service_fn(|request| state.answer(request));
-                    // An error here is a connection cut off, by the function or by a rule: what a test asked for.
-                    http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await
-                        .unwrap_or_default();
-                });
-            }
-        });
+        // An error cuts the connection, as the rule of a test demands.
+        tokio::spawn(server::serve(listener, move |_, request| {
+            let state = Arc::clone(&state);
+            async move { state.answer(request).await }
+        }));
         Ok(proxy)
     }
 

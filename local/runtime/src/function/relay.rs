@@ -7,14 +7,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use emulators::server;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -50,23 +48,14 @@ impl Relay {
             in_work: Mutex::default(),
         });
         let accepting = Arc::clone(&relay);
-        tokio::spawn(async move {
-            while let Ok((instance, _)) = listener.accept().await {
-                let relay = Arc::clone(&accepting);
-                tokio::spawn(async move {
-                    let service = service_fn(|request| relay.pass_on(request));
-                    // A broken connection is the end of the instance.
-                    http1::Builder::new()
-                        .serve_connection(TokioIo::new(instance), service)
-                        .await
-                        .unwrap_or_default();
-                });
-            }
-        });
+        tokio::spawn(server::serve(listener, move |_, request| {
+            let relay = Arc::clone(&accepting);
+            async move { relay.pass_on(request).await }
+        }));
         Ok(relay)
     }
 
-    async fn pass_on(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn pass_on(&self, request: Request<Incoming>) -> Result<server::Answer, Infallible> {
         let (parts, body) = request.into_parts();
         let url = format!("{}{}", self.api, parts.uri.path());
         let answer = if parts.uri.path().ends_with("/invocation/next") {
