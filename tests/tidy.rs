@@ -168,7 +168,7 @@ fn functions_have_limits_logs_and_alarms() {
             "accounts.verify(",
             "accounts.other(",
         )
-        .finds("a LogGroup that has RetentionInDays", template, "!Ref Logs", "!Ref Parked")
+        .finds("a LogGroup that has RetentionInDays", template, "!Ref Logs", "!Ref DeadLetterQueue")
         .finds("ProductsGet needs an alarm", template, alarms, "Alarms: []")
         .finds("the alarm of ProductsGet must watch", template, alarms, "Alarms: [!Ref ProductsListAlarm]")
         .finds(
@@ -190,11 +190,26 @@ fn every_alarm_is_heard_and_has_a_chapter_in_the_runbook() {
     let (template, runbook) = ("template.yaml", "docs/operating.md");
     holds(rules::alarms)
         .finds("KeysRotateAlarm needs AlarmActions", template, "AlarmActions:", "InsufficientDataActions:")
-        .finds("KeysRotateAlarm needs AlarmActions", template, "[!Ref AlarmTopic]", "[!Ref Parked]")
+        .finds("KeysRotateAlarm needs AlarmActions", template, "[!Ref AlarmTopic]", "[!Ref DeadLetterQueue]")
         .finds("ProductsListAlarm needs AlarmActions", template, "          OKActions:", "          Actions:")
-        .finds("ParkedSome's description must end", template, "#something-is-parked", "#something")
-        .finds("ParkedSome's description must end", runbook, "### Something is parked", "### Something")
-        .finds("no alarm leads to #something:", runbook, "### Something is parked", "### Something");
+        .finds(
+            "DeadLetters's description must end",
+            template,
+            "#the-dead-letter-queue-has-messages",
+            "#something",
+        )
+        .finds(
+            "DeadLetters's description must end",
+            runbook,
+            "### The dead-letter queue has messages",
+            "### Something",
+        )
+        .finds(
+            "no alarm leads to #something:",
+            runbook,
+            "### The dead-letter queue has messages",
+            "### Something",
+        );
 }
 
 #[test]
@@ -244,7 +259,12 @@ fn what_is_watched_is_emitted() {
         )
         .finds("of the Stage v2, which", template, "{ Name: Stage, Value: v1 }", "{ Name: Stage, Value: v2 }")
         .finds("of the Method PUT, which", template, method, "ProductsList: { Method: PUT")
-        .finds("Parked.Arn, which the template does not have", template, "Parked.QueueName", "Parked.Arn")
+        .finds(
+            "DeadLetterQueue.Arn, which the template does not have",
+            template,
+            "DeadLetterQueue.QueueName",
+            "DeadLetterQueue.Arn",
+        )
         .finds(
             "of the FunctionName MailSent, which",
             template,
@@ -713,7 +733,7 @@ fn what_holds_of_the_repository_holds_with_a_new_operation() {
         assert_eq!(event["headers"]["Authorization"].is_string(), scope.is_some());
 
         let again = new::run(copy.path(), &operation).unwrap_err().to_string();
-        assert!(again.contains("there already"), "{again}");
+        assert!(again.contains("exists: choose another name"), "{again}");
         let twin = new::Operation { name: "twins-get", ..operation };
         let twin = new::run(copy.path(), &twin).unwrap_err().to_string();
         assert!(twin.contains("has this method and path"), "{twin}");

@@ -1,5 +1,5 @@
-//! The function that does nothing: what `cargo shop bench` compares the others with. It stands here, and is no binary,
-//! so that it has the functions' own dependencies and features, yet is none of them.
+//! The baseline of `cargo shop bench`: a function that does nothing. An example of this package, so that it has the
+//! functions' dependencies and features without being deployed.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 

@@ -199,7 +199,7 @@ async fn i15_a_poison_record_holds_up_nothing_else() {
     shop.write(PRODUCTS, poison("few"));
     shop.adjust(product.id(), -2).send().await.expect(201);
     becomes(&shop, product.id(), "out_of_stock").await;
-    shop.log().wait_for(|line| line.program == "streams" && line.text.contains("parked")).await;
+    shop.log().wait_for(|line| line.program == "streams" && line.text.contains("dead letters")).await;
 }
 
 #[tokio::test]

@@ -313,7 +313,7 @@ async fn i15_a_record_that_cannot_be_read_is_named_and_what_came_before_is_told(
 }
 
 #[tokio::test]
-async fn i15_a_poison_record_is_parked_and_holds_up_nothing_else() {
+async fn i15_a_poison_record_becomes_a_dead_letter_and_blocks_no_other() {
     let shop = Shop::start(Options::default()).await;
     let mug = shop.create_stocked("poison", 10).await;
     let poison = |number: i64| {
@@ -328,7 +328,7 @@ async fn i15_a_poison_record_is_parked_and_holds_up_nothing_else() {
     shop.write(ORDERS, poison(2));
     let order = shop.paid(&[(mug.id(), 1)]).await;
     assert_told(&shop, order.id()).await;
-    shop.log().wait_for(|line| line.program == "streams" && line.text.contains("parked")).await;
+    shop.log().wait_for(|line| line.program == "streams" && line.text.contains("dead letters")).await;
 }
 
 #[tokio::test]

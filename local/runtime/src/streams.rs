@@ -63,7 +63,7 @@ struct Batch {
 
 impl Delivery {
     /// Opens a delivery. Invocations go to `url`, the URL of `cargo lambda watch`. `folder` keeps the checkpoint, and the
-    /// dead letters in `parked.jsonl`.
+    /// dead letters in `dead-letters.jsonl`.
     ///
     /// # Errors
     /// [`DeliveryError`].
@@ -180,14 +180,10 @@ impl Delivery {
                 sleep(LONGEST_WAIT.min(FIRST_WAIT * 2_u32.saturating_pow(batch.failures))).await;
                 batches.push(Batch { failures: batch.failures.saturating_add(1), ..batch });
             } else {
-                self.park(&batch.records, &reason)?;
+                self.dead_letter(&batch.records, &reason)?;
                 self.done_with(&batch.records)?;
-                let (count, file) = (batch.records.len(), self.parked_path());
-                say(&format!(
-                    "{} failed: {count} of its records parked in {}",
-                    self.source.function,
-                    file.display()
-                ));
+                let (count, file) = (batch.records.len(), self.dead_letters_path());
+                say(&format!("{} failed: {count} dead letters in {}", self.source.function, file.display()));
             }
         }
         Ok(())
@@ -224,9 +220,9 @@ impl Delivery {
         })
     }
 
-    fn park(&self, records: &[Value], reason: &str) -> Result<(), DeliveryError> {
-        let (path, function) = (self.parked_path(), &self.source.function);
-        let line = json!({"parked_at": telemetry::now(), "function": function, "reason": reason, "records": records});
+    fn dead_letter(&self, records: &[Value], reason: &str) -> Result<(), DeliveryError> {
+        let (path, function) = (self.dead_letters_path(), &self.source.function);
+        let line = json!({"failed_at": telemetry::now(), "function": function, "reason": reason, "records": records});
         let file = OpenOptions::new().create(true).append(true).open(&path);
         file.and_then(|mut file| writeln!(file, "{line}")).map_err(|error| DeliveryError::Note(path, error))
     }
@@ -250,8 +246,8 @@ impl Delivery {
         self.folder.join(format!("{}-{}.checkpoint", self.source.function, self.source.table))
     }
 
-    fn parked_path(&self) -> PathBuf {
-        self.folder.join("parked.jsonl")
+    fn dead_letters_path(&self) -> PathBuf {
+        self.folder.join("dead-letters.jsonl")
     }
 }
 
@@ -362,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_poison_record_is_halved_out_tried_again_and_parked() {
+    async fn a_poison_record_is_isolated_retried_and_becomes_a_dead_letter() {
         let poisoned: Function = |records| match records.iter().any(|record| key(record) == "p") {
             true => (500, json!({"errorType": "poison"})),
             false => (200, json!({})),
@@ -375,9 +371,12 @@ mod tests {
         assert_eq!(delivery.deliver_next(|_| ()).await.unwrap(), 4);
 
         assert_eq!(*seen.lock().unwrap(), ["abpc", "ab", "pc", "p", "p", "c"]);
-        let parked = fs::read_to_string(folder.path().join("parked.jsonl")).unwrap();
-        let parked: Value = serde_json::from_str(&parked).unwrap();
-        assert_eq!((key(&parked["records"][0]), &parked["function"]), ("p".to_owned(), &json!("any")));
+        let dead_letter = fs::read_to_string(folder.path().join("dead-letters.jsonl")).unwrap();
+        let dead_letter: Value = serde_json::from_str(&dead_letter).unwrap();
+        assert_eq!(
+            (key(&dead_letter["records"][0]), &dead_letter["function"]),
+            ("p".to_owned(), &json!("any"))
+        );
         assert_eq!(delivery.deliver_next(|_| ()).await.unwrap(), 0);
     }
 

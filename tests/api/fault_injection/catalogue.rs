@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::MISTAKES;
 use crate::shop::{
     CUSTOMER, Options, PRODUCTS, Request, Shop,
     buyers::mark_of,
@@ -96,14 +97,7 @@ async fn i18_every_error_of_the_store_at_every_call_site_gets_its_documented_sta
                 let answer = request.send().await;
                 assert!(fault.hits() > 0);
                 // A temporary error is 503, a mistake of the shop 500. Neither is the client's.
-                let ours = [
-                    "no such table",
-                    "access denied",
-                    "expired credentials",
-                    "a bad request",
-                    "an unknown error",
-                ];
-                match ours.contains(&name) {
+                match MISTAKES.contains(&name) {
                     true => assert_eq!(answer.status, 500, "{function} {call} {name}: {answer:?}"),
                     false => assert_eq!(answer.status, 503, "{function} {call} {name}: {answer:?}"),
                 }

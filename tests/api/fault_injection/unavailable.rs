@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::MISTAKES;
 use crate::{
     oauth::{STOREFRONT_CLIENT, machine, page},
     shop::{
@@ -174,18 +175,11 @@ async fn i18_every_error_of_the_store_at_every_call_site_gets_its_documented_sta
                 let answer = request.clone().send().await;
                 assert!(fault.hits() > 0, "{function} {site:?} {name}: {answer:?}");
                 drop(fault);
-                let ours = [
-                    "no such table",
-                    "access denied",
-                    "expired credentials",
-                    "a bad request",
-                    "an unknown error",
-                ];
                 if succeeded(&answer) {
                     assert!(is_dispensable(function, site), "{function} {site:?} {name}: {answer:?}");
                     request = request_for(&shop, function).await.through_twin();
                 } else {
-                    let expected = if ours.contains(&name) { 500 } else { 503 };
+                    let expected = if MISTAKES.contains(&name) { 500 } else { 503 };
                     assert_eq!(answer.status, expected, "{function} {site:?} {name}: {answer:?}");
                 }
                 // A rotated refresh token is valid for ten seconds, which all faults together may exceed.
@@ -322,19 +316,7 @@ async fn i18_every_error_of_the_secrets_gets_its_documented_status() {
             let fault = shop.calls("GetSecretValue").by(function).answer(refusal);
             let answer = request.clone().send().await;
             assert!(fault.hits() > 0, "{function} {name}");
-            let ours = [
-                "no such table",
-                "access denied",
-                "expired credentials",
-                "a bad request",
-                "an unknown error",
-                "a version without value",
-                "no key to decrypt",
-                "no keys",
-                "text",
-                "no text",
-            ];
-            let expected = if ours.contains(&name) { 500 } else { 503 };
+            let expected = if MISTAKES.contains(&name) { 500 } else { 503 };
             assert_eq!(answer.status, expected, "{function} {name}: {answer:?}");
         }
         let expected = match function {
