@@ -748,7 +748,7 @@ fn a_new_operation_has_a_name_and_a_path() {
         new::files(&files, &operation).unwrap_err().to_string()
     };
     for name in ["categories", "Categories-get", "categories_get", "categories-", "-get", "../x-get"] {
-        assert!(refused(name, "/categories").contains("no name for a function"), "{name}");
+        assert!(refused(name, "/categories").contains("is not a valid name"), "{name}");
     }
     for path in ["categories", "/a\"b", "/a b", ""] {
         assert!(refused("categories-get", path).contains("is not a valid path"), "{path}");
