@@ -90,6 +90,13 @@ fn every_function_has_an_event() {
 }
 
 #[test]
+fn every_function_has_an_event_in_the_benchmark() {
+    let functions = all_functions();
+    let known = functions.iter().filter(|function| bench::is_known(function)).cloned();
+    assert_rows("local/bench/src/traffic.rs", &functions, &known.collect());
+}
+
+#[test]
 fn every_operation_has_a_request_by_hand() {
     let text = fs::read_to_string(template::repository().join("local/shop.http")).unwrap();
     let requests = text.lines().filter_map(|line| line.split_once(" {{shop}}"));

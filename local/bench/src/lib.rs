@@ -22,6 +22,7 @@ use traffic::Traffic;
 
 pub use error::BenchError;
 use error::refused;
+pub use traffic::is_known;
 
 /// A function that does nothing, in the package `shared`: it has the functions' dependencies and features.
 const BASELINE: &str = "baseline";
@@ -109,7 +110,7 @@ fn chosen(asked: &[String]) -> Result<Vec<String>, BenchError> {
         return Err(BenchError::NoSuchFunction(unknown.clone(), all.join(", ")));
     }
     all.retain(|name| asked.is_empty() || asked.contains(name));
-    match all.iter().find(|name| !traffic::is_known(name)) {
+    match all.iter().find(|name| !is_known(name)) {
         Some(unknown) => Err(BenchError::NoEvent(unknown.clone())),
         None => Ok(all),
     }

@@ -93,7 +93,7 @@ impl<'a> Traffic<'a> {
 }
 
 /// Returns whether the benchmark has events for a function.
-pub(super) fn is_known(function: &str) -> bool {
+pub fn is_known(function: &str) -> bool {
     event(function).is_some()
 }
 
