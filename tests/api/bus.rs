@@ -11,7 +11,6 @@ use crate::shop::{
     proxy::{Service, refusals},
 };
 use futures_util::future::join_all;
-
 use serde_json::{Value, json};
 
 /// Fails unless an event matches its schema in docs/events and has no personal data.

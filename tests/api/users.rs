@@ -227,15 +227,15 @@ async fn a_mail_for_a_new_password_is_good_for_half_an_hour_and_until_one_was_se
 #[tokio::test]
 async fn who_has_no_account_gets_no_mail_for_a_new_password_and_the_same_answer() {
     let shop = Shop::shared().await;
-    let (nobody, person) = (Person::new(), shop.register_person().await);
+    let (stranger, person) = (Person::new(), shop.register_person().await);
     let pending = Person::new();
     shop.register(&pending).send().await.expect(202);
-    for one in [&nobody, &pending, &person] {
+    for one in [&stranger, &pending, &person] {
         assert_eq!(shop.forget_password(one).send().await.expect(202).text, "");
     }
     // The mails go out in the order in which they were asked for.
     shop.mails_to(&person.email, 2).await;
-    assert!(shop.mailbox().sent_to(&nobody.email).is_empty());
+    assert!(shop.mailbox().sent_to(&stranger.email).is_empty());
     assert_eq!(shop.mailbox().sent_to(&pending.email).len(), 1);
 }
 

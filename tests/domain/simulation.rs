@@ -9,6 +9,7 @@ mod provider;
 use std::{collections::BTreeSet, env, thread};
 
 use fastrand::Rng;
+use provider::{Card, News, Provider};
 use serde_json::json;
 use shared::domain::{
     change::{ChangeContext, Initiator},
@@ -27,8 +28,6 @@ use shared::domain::{
     time::Timestamp,
     validation,
 };
-
-use provider::{Card, News, Provider};
 
 use crate::orders::{fulfilment_may_become, order_may_become, payment_may_become, status_may_become};
 
@@ -506,7 +505,7 @@ impl Shop {
         }
     }
 
-    /// Settles the shop: the network recovers, nobody sends requests, and time passes.
+    /// Settles the shop: the network recovers, requests end, and time passes.
     fn come_to_rest(&mut self) {
         for _ in 0..200 {
             self.messages.extend(self.provider.news.drain(..).map(Message::News));

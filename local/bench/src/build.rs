@@ -9,7 +9,6 @@ use std::{
 
 use flate2::{Compression, write::DeflateEncoder};
 use runtime::process::{self, Group};
-
 use serde_json::Value;
 
 use super::{BASELINE, BenchError, refused};

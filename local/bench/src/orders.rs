@@ -4,7 +4,6 @@ use emulators::{
     dynamodb::{DatabaseError, Dynamo},
     stripe::{Settings, Stripe},
 };
-
 use serde_json::{Value, json};
 use shared::{
     domain::{

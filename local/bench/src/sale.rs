@@ -6,7 +6,6 @@ use std::{
 };
 
 use runtime::process::Group;
-
 use tokio::{sync::Barrier, task::JoinSet};
 
 use super::{

@@ -9,18 +9,17 @@ use emulators::{
     secrets_manager::{self, Secrets},
     ses::Mailbox,
 };
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use runtime::{
     keys::{self, KeyError},
     process,
 };
-use template::Template;
-
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 use shared::{
     auth::{Key, KeySet, SigningKey},
     telemetry,
 };
+use template::Template;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},

@@ -2,7 +2,6 @@
 
 use emulators::dynamodb::Dynamo;
 use runtime::keys::{self, KeyError};
-
 use serde_json::{Value, json};
 use shared::{
     auth::{Claims, FIRST_PARTY, Grant, KeySet, MailToken, RefreshToken, Role, Scopes, SigningKey},

@@ -23,10 +23,14 @@ pub enum FileError {
 /// # Errors
 /// [`FileError`].
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
+    let text = text(path)?;
+    let value = text.map(|text| serde_json::from_str(&text)).transpose();
+    value.map_err(|error| FileError::Damaged(path.to_owned(), error))
+}
+
+fn text(path: &Path) -> Result<Option<String>, FileError> {
     match fs::read_to_string(path) {
-        Ok(text) => {
-            serde_json::from_str(&text).map(Some).map_err(|error| FileError::Damaged(path.to_owned(), error))
-        }
+        Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FileError::File(path.to_owned(), error)),
     }
@@ -51,10 +55,7 @@ pub fn append(path: &Path, entry: &impl Serialize) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError`].
 pub fn read<T: DeserializeOwned>(path: &Path, offset: usize) -> Result<(Vec<T>, usize), FileError> {
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        read => read.map_err(|error| FileError::File(path.to_owned(), error))?,
-    };
+    let text = text(path)?.unwrap_or_default();
     // A shorter file was started afresh. A last line without its end is still being written.
     let new = text.get(offset..).unwrap_or(&text);
     let whole = new.rfind('\n').map_or(0, |end| end + 1);

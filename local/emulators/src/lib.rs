@@ -8,7 +8,7 @@
 //! | [`event_bridge`] | EventBridge: keeps the events that it is sent |
 //! | [`stripe`] | Stripe: payments, refunds and webhooks |
 //!
-//! [`server`] is their common HTTP server, [`files`] what they keep their data in.
+//! [`server`] is their common HTTP server, [`files`] what they keep their data in, [`lambda`] how they invoke functions.
 
 mod mutex;
 
@@ -19,6 +19,7 @@ mod error;
 
 mod aws;
 mod inbox;
+pub mod lambda;
 
 pub mod dynamodb;
 pub mod event_bridge;

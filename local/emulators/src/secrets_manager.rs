@@ -19,7 +19,7 @@ use shared::{domain::time::Timestamp, telemetry};
 use crate::{
     aws::{self, AwsError, TARGET_HEADER},
     error::EmulatorError,
-    files,
+    files, lambda,
     mutex::lock,
     server::{self, Answer, Server},
 };
@@ -341,16 +341,15 @@ impl State {
         let Some(template::Rotation { function, .. }) = self.rotations.get(name) else {
             return Err(RotationError::Refused(format!("no function rotates {name}")));
         };
-        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.functions);
         let lost = |error| RotationError::Reach(function.clone(), error);
         for step in STEPS {
             let event = json!({"Step": step, "SecretId": name, "ClientRequestToken": token});
-            let answer = self.http.post(&url).json(&event).send().await.map_err(lost)?;
-            let (status, text) = (answer.status(), answer.text().await.map_err(lost)?);
-            let answer: Value = serde_json::from_str(&text).unwrap_or_default();
-            if !status.is_success() || !answer["errorType"].is_null() {
-                return Err(RotationError::Step { function: function.clone(), step, answer: text });
-            }
+            let invoked = lambda::invoke(&self.http, &self.functions, function, &event).await;
+            invoked.map_err(lost)?.map_err(|answer| RotationError::Step {
+                function: function.clone(),
+                step,
+                answer,
+            })?;
         }
         let current = self.secrets().get(name).and_then(|secret| secret.id_at(CURRENT));
         if current.as_deref() != Some(token) {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use emulators::{EmulatorError, secrets_manager};
-
 use serde_json::{Value, json};
 use shared::{
     auth::{Claims, FIRST_PARTY, Grant, KeySet, Role, SigningKey},

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use emulators::server;
+use emulators::{lambda, server};
 use serde_json::{Value, json};
 use shared::telemetry;
 use template::Schedule;
@@ -39,12 +39,7 @@ pub async fn run(schedule: Schedule, functions: String, say: impl Fn(&str)) -> I
 /// [`ScheduleError`].
 pub async fn call(function: &str, functions: &str) -> Result<(), ScheduleError> {
     let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
-    let url = format!("{functions}/2015-03-31/functions/{function}/invocations");
-    let answer = http.post(url).json(&event(function)).send().await?;
-    let (status, text) = (answer.status(), answer.text().await?);
-    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
-    let is_done = status.is_success() && answer["errorType"].is_null();
-    is_done.then_some(()).ok_or(ScheduleError::Failed(text))
+    lambda::invoke(&http, functions, function, &event(function)).await?.map_err(ScheduleError::Failed)
 }
 
 /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html>

@@ -8,7 +8,6 @@ use std::{
 };
 
 use emulators::files;
-
 use serde::Deserialize;
 use serde_json::Value;
 use shared::{

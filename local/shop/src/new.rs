@@ -6,7 +6,6 @@ use std::{fs, io, path::Path};
 use serde_yaml_ng::Value;
 use shared::auth::Scope;
 use strum::VariantNames;
-
 use template;
 use tidy::{self, Files, TidyError};
 

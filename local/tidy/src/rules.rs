@@ -7,7 +7,6 @@ use std::{
 
 use serde_yaml_ng::Value;
 use shared::config::{ATTEMPT_TIMEOUT, CALL_TIMEOUT, HANDLER_TIMEOUT, PROVIDER_TIMEOUT};
-
 use shared::domain::order::TimelineEventType;
 use strum::VariantArray;
 

@@ -13,7 +13,6 @@ use emulators::{
     stripe::{self, Ledger, Sums},
 };
 use runtime::{data, keys};
-
 use serde_json::{Value, json};
 use shared::auth::Role;
 use tokio::time::sleep;

@@ -9,10 +9,9 @@ use std::{
 };
 
 use emulators::server;
-use runtime::keys;
-
 use futures_util::future::join_all;
 use reqwest::Method;
+use runtime::keys;
 use serde_json::Value;
 use shared::{
     auth::{Role, SigningKey},

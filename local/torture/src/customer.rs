@@ -4,7 +4,6 @@ use fastrand::Rng;
 use std::{sync::Arc, time::Instant};
 
 use runtime::keys;
-
 use serde_json::{Value, json};
 use shared::{
     auth::Role,

@@ -2,9 +2,8 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use tokio::{process::Command, time::sleep};
-
 use fastrand::Rng;
+use tokio::{process::Command, time::sleep};
 
 use super::client::Client;
 

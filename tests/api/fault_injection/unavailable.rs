@@ -179,10 +179,7 @@ async fn i18_every_error_of_the_store_at_every_call_site_gets_its_documented_sta
                     assert!(is_dispensable(function, site), "{function} {site:?} {name}: {answer:?}");
                     request = request_for(&shop, function).await.through_twin();
                 } else {
-                    let damaged =
-                        ["a version without value", "no key to decrypt", "no keys", "text", "no text"]
-                            .contains(&name);
-                    let expected = if MISTAKES.contains(&name) || damaged { 500 } else { 503 };
+                    let expected = if MISTAKES.contains(&name) { 500 } else { 503 };
                     assert_eq!(answer.status, expected, "{function} {site:?} {name}: {answer:?}");
                 }
                 // A rotated refresh token is valid for ten seconds, which all faults together may exceed.

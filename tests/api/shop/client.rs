@@ -321,7 +321,7 @@ impl Answer {
         self
     }
 
-    /// Fails if the status is none of these.
+    /// Fails if the status is not one of these.
     #[track_caller]
     pub fn expect_any(self, allowed: &[u16]) -> Self {
         assert!(allowed.contains(&self.status), "{self:?}");
