@@ -10,8 +10,6 @@ use crate::{
     telemetry,
 };
 
-/// A value is read again after this time, so that retired keys are soon forgotten.
-const FRESH: Duration = Duration::from_secs(5 * 60);
 /// Minimum pause after a failed read, or one that lacked the required key. Neither an outage nor a flood of forged tokens
 /// thus reaches the source with every request.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -19,6 +17,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// A value in memory.
 pub(crate) struct Cache<T> {
     what: &'static str,
+    fresh: Duration,
     reading: Mutex<Option<Reading<T>>>,
 }
 
@@ -44,9 +43,14 @@ impl<T> Reading<T> {
 }
 
 impl<T> Cache<T> {
-    /// `what` names the value in the log.
-    pub fn new(what: &'static str) -> Self {
-        Self { what, reading: Mutex::default() }
+    /// `what` names the value in the log; it is read again after `fresh`.
+    pub fn new(what: &'static str, fresh: Duration) -> Self {
+        Self { what, fresh, reading: Mutex::default() }
+    }
+
+    /// Returns the value in memory.
+    pub fn value(&self) -> Option<Arc<T>> {
+        self.reading().as_ref().map(|reading| Arc::clone(&reading.value))
     }
 
     /// Reads the value before the first request arrives. If that fails, the first request tries again.
@@ -63,7 +67,7 @@ impl<T> Cache<T> {
     pub async fn get(&self, read: impl AsyncFnOnce() -> Result<T, Error>) -> Result<Reading<T>, Error> {
         let reading = self.reading().clone();
         match reading {
-            Some(known) if known.tried.elapsed() < if known.failed { AGAIN } else { FRESH } => Ok(known),
+            Some(known) if known.tried.elapsed() < if known.failed { AGAIN } else { self.fresh } => Ok(known),
             Some(stale) => Ok(self.load(read).await.unwrap_or_else(|error| {
                 telemetry::warn(&format!("{} could not be read again", self.what), &error::chain(&error));
                 stale

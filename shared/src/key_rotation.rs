@@ -5,7 +5,7 @@
 
 use crate::{
     auth::SigningKey,
-    domain::time::Timestamp,
+    domain::change::ChangeContext,
     error::Error,
     secrets::{Rotation, RotationEvent, RotationStep, SecretVersion},
     store::keys::KeyTable,
@@ -16,34 +16,35 @@ pub async fn rotate(
     secrets: &Rotation,
     keys: &KeyTable,
     event: &RotationEvent,
-    now: Timestamp,
+    context: &ChangeContext,
 ) -> Result<(), Error> {
+    let now = context.at;
     let version = secrets.version(event)?;
     match event.step {
         RotationStep::CreateSecret => version.create(now).await,
-        RotationStep::SetSecret if version.signs() => publish(keys, &version, now).await,
+        RotationStep::SetSecret if version.signs() => publish(keys, &version, context).await,
         RotationStep::TestSecret if version.signs() => {
             version.keys().await?.check_published(&keys.read(now).await?)
         }
         RotationStep::FinishSecret => {
             version.finish().await?;
-            if version.signs() { retire(keys, &version).await } else { Ok(()) }
+            if version.signs() { retire(keys, &version, context).await } else { Ok(()) }
         }
         RotationStep::SetSecret | RotationStep::TestSecret => Ok(()),
     }
 }
 
-async fn publish(keys: &KeyTable, version: &SecretVersion<'_>, now: Timestamp) -> Result<(), Error> {
+async fn publish(keys: &KeyTable, version: &SecretVersion<'_>, context: &ChangeContext) -> Result<(), Error> {
     for key in version.keys().await?.iter() {
         let key = SigningKey::of(key)?;
-        keys.publish(key.kid(), key.public(), now).await?;
+        keys.publish(key.kid(), key.public(), context).await?;
     }
     Ok(())
 }
 
-async fn retire(keys: &KeyTable, version: &SecretVersion<'_>) -> Result<(), Error> {
+async fn retire(keys: &KeyTable, version: &SecretVersion<'_>, context: &ChangeContext) -> Result<(), Error> {
     for (kid, at) in version.keys().await?.retirements() {
-        keys.retire(kid, at).await?;
+        keys.retire(kid, at, context).await?;
     }
     Ok(())
 }

@@ -13,13 +13,19 @@ use crate::{
     aws,
     cache::{Cache, Reading},
     config::{self, ConfigError},
-    domain::time::Timestamp,
+    domain::{
+        change::{ChangeContext, Initiator},
+        time::Timestamp,
+    },
     error::Error,
 };
 
 /// A new key comes into force this long after it was published. By then every verifier has it: functions read the keys every
 /// five minutes, and other verifiers may cache /.well-known/jwks.json for five more.
 const IN_FORCE_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// A secret is read again after this time.
+const FRESH: Duration = Duration::from_secs(5 * 60);
 
 /// The connection to Secrets Manager.
 pub struct Secrets {
@@ -75,7 +81,8 @@ impl Secrets {
     }
 
     async fn open<T>(&self, what: &'static str, secret: String, parse: Parse<T>) -> Arc<CachedSecret<T>> {
-        let kept = CachedSecret { client: self.client.clone(), secret, parse, cache: Cache::new(what) };
+        let kept =
+            CachedSecret { client: self.client.clone(), secret, parse, cache: Cache::new(what, FRESH) };
         kept.cache.preload(async || kept.read().await).await;
         Arc::new(kept)
     }
@@ -191,6 +198,20 @@ pub struct RotationEvent {
     pub step: RotationStep,
     secret_id: String,
     client_request_token: String,
+}
+
+impl RotationEvent {
+    /// Returns the context of the changes that a rotation makes.
+    pub fn context(&self, operation: &'static str, now: Timestamp) -> ChangeContext {
+        ChangeContext {
+            initiator: Initiator::Schedule,
+            client_id: None,
+            operation,
+            at: now,
+            request_id: self.client_request_token.clone(),
+            trace_id: None,
+        }
+    }
 }
 
 /// Steps of a rotation, in order. Each may be repeated.

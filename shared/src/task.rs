@@ -56,9 +56,11 @@ where
     H: Fn(&'static N, ChangeContext) -> F,
     F: Future<Output = Result<(), Error>>,
 {
-    serve(operation, open, |needs, event: Scheduled| {
+    serve(operation, open, move |needs, event: Scheduled| {
         let context = ChangeContext {
             initiator: Initiator::Schedule,
+            client_id: None,
+            operation,
             at: telemetry::now(),
             request_id: event.id,
             trace_id: None,

@@ -22,7 +22,7 @@ use strum::{IntoStaticStr, VariantArray};
 
 use crate::{
     config,
-    domain::{money::Money, time::Timestamp},
+    domain::{money::Money, time::Timestamp, user::Actor},
     error::{Error, chain},
 };
 
@@ -33,6 +33,9 @@ static PROCESS: OnceLock<Process> = OnceLock::new();
 static COLD: AtomicBool = AtomicBool::new(true);
 /// Counters of the current invocation. A process handles one at a time.
 static COUNTERS: Mutex<Counters> = Mutex::new(Counters::new());
+
+/// Caller of the current invocation.
+static ACTOR: Mutex<Option<Actor>> = Mutex::new(None);
 
 /// Values of metrics, by currency if they have one.
 type Counters = BTreeMap<Option<&'static str>, BTreeMap<Metric, i64>>;
@@ -86,6 +89,16 @@ pub enum Metric {
     Replays,
     /// Sessions ended because a token or code was used twice.
     TokensReused,
+    /// Wrong passwords, also for unknown addresses and disabled accounts.
+    LoginsRefused,
+    /// Attempts refused because there were too many before.
+    LoginsLocked,
+    /// Requests with a token that lacks the scope.
+    ScopesRefused,
+    /// Accounts that became admins.
+    AdminsMade,
+    /// Machine clients registered.
+    MachineClientsMade,
     /// Gauge: orders whose payment the provider has not resolved when asked.
     PaymentsInDoubt,
     /// Outcomes that neither a response nor a webhook had reported.
@@ -127,6 +140,11 @@ pub fn gauge(metric: Metric, value: i64) {
     counters().entry(None).or_default().insert(metric, value);
 }
 
+/// Sets the caller that the line of this invocation names.
+pub fn set_actor(actor: Actor) {
+    *ACTOR.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor);
+}
+
 fn counters() -> MutexGuard<'static, Counters> {
     // A panic can't leave the numbers inconsistent.
     COUNTERS.lock().unwrap_or_else(PoisonError::into_inner)
@@ -153,6 +171,9 @@ struct Line<'a> {
 struct Outcome<'a> {
     request_id: &'a str,
     trace_id: Option<&'a str>,
+    /// Id of the user or client whose token was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<Actor>,
     cold_start: bool,
     status: u16,
     duration_ms: f64,
@@ -266,6 +287,7 @@ impl Invocation {
         let outcome = Outcome {
             request_id: &self.request_id,
             trace_id: self.trace_id.as_deref(),
+            actor: ACTOR.lock().unwrap_or_else(PoisonError::into_inner).take(),
             cold_start: self.cold_start,
             status,
             duration_ms,

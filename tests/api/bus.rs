@@ -60,7 +60,7 @@ async fn assert_told(shop: &Shop, order: &str) -> Vec<Event> {
         let detail = &event.detail;
         assert_eq!(detail["type"], format!("order.{}", entry["type"].as_str().unwrap()));
         assert_eq!((&detail["sequence"], &detail["occurred_at"]), (&json!(number + 1), &entry["at"]));
-        assert_eq!(detail["request_id"], entry["request_id"]);
+        assert_eq!((&detail["request_id"], &detail["actor"]), (&entry["request_id"], &entry["actor"]));
         assert_eq!(
             (&detail["data"]["customer_id"], &detail["data"]["total"]),
             (&read["customer_id"], &read["total"])
@@ -133,6 +133,11 @@ async fn the_catalogue_and_its_stock_tell_what_becomes_of_them() {
     };
     assert_eq!(types(&of("product")), ["product.created", "product.updated", "product.archived"]);
     let stock = of("inventory");
+    // Each names who did it: the common user of the staff.
+    for event in of("product").iter().chain(&stock) {
+        assert_eq!(event.detail["actor"], "usr_01jd0000000000000000000000", "{event:#?}");
+        assert!(event.detail["request_id"].is_string(), "{event:#?}");
+    }
     for kind in ["product.low_stock", "product.out_of_stock", "product.back_in_stock", "inventory.changed"] {
         assert!(types(&stock).contains(&kind), "{kind} in {stock:#?}");
     }
@@ -161,6 +166,8 @@ async fn accounts_tell_that_they_were_opened_changed_and_deleted() {
     let all = events(&shop, &session.user, 3).await;
     assert_eq!(types(&all), ["user.registered", "user.updated", "user.deleted"]);
     assert_eq!(all[1].detail["data"]["role"], "staff");
+    let actors: Vec<_> = all.iter().map(|event| event.detail["actor"].as_str().unwrap()).collect();
+    assert_eq!(actors, [&session.user, "usr_01jd0000000000000000000000", &session.user]);
 }
 
 /// Makes a stream record.

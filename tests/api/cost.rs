@@ -98,8 +98,9 @@ async fn creating_a_product_costs_one_transaction() {
     let request = shop.post("/products").staff().key(&unique("key")).json(&new_product("cost"));
     let (answer, cost) = cost_of(&shop, "products-create", request.clone()).await;
     answer.expect(201);
-    // SKU, entry, stock, opening movement and record, 1 KB each at most, for the double; six indexes for the single.
-    assert_eq!(cost, calls([("TransactWriteItems", Some(Write(16.0)))]));
+    // SKU, entry, stock, opening movement, record, audit event and the caller's withdrawal, 1 KB each at most, for
+    // the double; six indexes, and the event's two, for the single.
+    assert_eq!(cost, calls([("TransactWriteItems", Some(Write(22.0)))]));
 
     // A key that comes again is found by the transaction that it fails.
     let (answer, cost) = cost_of(&shop, "products-create", request).await;
@@ -126,11 +127,11 @@ async fn changing_a_product_costs_a_read_and_a_transaction() {
     // The description stands in no index.
     let (answer, cost) = cost_of(&shop, "products-update", patch(json!({"description": "New."}))).await;
     answer.expect(200);
-    assert_eq!(cost, calls([("Query", Some(Read(1.0))), ("TransactWriteItems", Some(Write(8.0)))]));
+    assert_eq!(cost, calls([("Query", Some(Read(1.0))), ("TransactWriteItems", Some(Write(14.0)))]));
     // The price moves it in two of the six, and is copied to the stock.
     let (answer, cost) = cost_of(&shop, "products-update", patch(json!({"price": {"amount": 5}}))).await;
     answer.expect(200);
-    assert_eq!(cost, calls([("Query", Some(Read(1.0))), ("TransactWriteItems", Some(Write(12.0)))]));
+    assert_eq!(cost, calls([("Query", Some(Read(1.0))), ("TransactWriteItems", Some(Write(18.0)))]));
     let stale = shop.patch(&path).staff().if_match("\"1\"").json(&json!({"name": "x"}));
     let (answer, cost) = cost_of(&shop, "products-update", stale).await;
     answer.expect(412);
@@ -148,7 +149,7 @@ async fn archiving_a_product_costs_a_read_and_a_transaction() {
     archive().await.send().await.expect(204);
     let (answer, cost) = cost_of(&shop, "products-archive", archive().await).await;
     answer.expect(204);
-    assert_eq!(cost, calls([("Query", Some(Read(1.0))), ("TransactWriteItems", Some(Write(16.0)))]));
+    assert_eq!(cost, calls([("Query", Some(Read(1.0))), ("TransactWriteItems", Some(Write(22.0)))]));
 }
 
 #[tokio::test]
@@ -156,11 +157,11 @@ async fn adjusting_inventory_costs_one_transaction() {
     let (shop, _alone) = Shop::alone().await;
     let product = shop.create_stocked("cost", 10).await;
     shop.adjust(product.id(), 1).send().await.expect(201);
-    // Stock, movement and record, 1 KB each at most, in a transaction for the double.
+    // Stock, movement, record, audit event and the caller's withdrawal, 1 KB each at most, in a transaction for the double.
     let request = shop.adjust(product.id(), -1);
     let (answer, cost) = cost_of(&shop, "inventory-adjust", request.clone()).await;
     answer.expect(201);
-    assert_eq!(cost, calls([("TransactWriteItems", Some(Write(6.0)))]));
+    assert_eq!(cost, calls([("TransactWriteItems", Some(Write(12.0)))]));
     let (answer, cost) = cost_of(&shop, "inventory-adjust", request).await;
     assert!(answer.expect(201).is_replayed());
     assert_eq!(cost.len(), 1);
@@ -285,7 +286,7 @@ async fn a_refresh_costs_one_round_trip_and_a_reuse_two() {
     // The same again at once finds what was made of it.
     assert_trips(&shop, "oauth-token", refresh(&second), &[both]).await.expect(200);
     later(&shop, &second, 60);
-    assert_trips(&shop, "oauth-token", refresh(&first), &[both, &["UpdateItem"]]).await.expect(400);
+    assert_trips(&shop, "oauth-token", refresh(&first), &[both, &["TransactWriteItems"]]).await.expect(400);
     // What was not made here is not asked for.
     let (answer, cost) = cost_of(&shop, "oauth-token", shop.refresh(&"A".repeat(128))).await;
     answer.expect(400);
@@ -351,6 +352,8 @@ async fn what_the_staff_does_with_users_costs_as_much() {
     let patch = shop.patch(&path).scoped("users:write").if_match("*").json(&json!({"role": "staff"}));
     let rows: [&[&str]; 2] = [&["GetItem"], &["TransactWriteItems"]];
     assert_trips(&shop, "users-update", patch.clone(), &rows).await.expect(200);
+    let list = shop.get("/audit").scoped("audit:read");
+    assert_trips(&shop, "audit-list", list, &[&["Query"]]).await.expect(200);
     // What is so already is not written.
     assert_trips(&shop, "users-update", patch, &[&["GetItem"]]).await.expect(200);
 }
@@ -380,7 +383,7 @@ async fn oauth_costs_what_it_must() {
     let tokens = assert_trips(&shop, "oauth-token", STOREFRONT_CLIENT.exchange(&shop, &code), &rows).await;
     let revoke = [("token", tokens["refresh_token"].as_str().unwrap()), ("client_id", "storefront")];
     let revoke = shop.post("/oauth/revoke").form(&revoke);
-    assert_trips(&shop, "oauth-revoke", revoke, &[&["UpdateItem"]]).await.expect(200);
+    assert_trips(&shop, "oauth-revoke", revoke, &[&["TransactWriteItems"]]).await.expect(200);
 
     let (id, secret) = machine(&shop, "inventory:read").await;
     let fields = [("grant_type", "client_credentials"), ("client_id", &*id), ("client_secret", &*secret)];
@@ -391,7 +394,7 @@ async fn oauth_costs_what_it_must() {
     let list = shop.get("/oauth/clients").scoped(ADMIN);
     assert_trips(&shop, "oauth-clients-list", list, &[&["Query"]]).await.expect(200);
     let delete = shop.delete(&format!("/oauth/clients/{id}")).scoped(ADMIN);
-    assert_trips(&shop, "oauth-clients-delete", delete, &[&["GetItem"], &["DeleteItem"]]).await.expect(204);
+    assert_trips(&shop, "oauth-clients-delete", delete, &rows).await.expect(204);
 }
 
 const READ: &[&str] = &["BatchGetItem"];
@@ -409,8 +412,9 @@ async fn placing_an_order_costs_a_read_and_a_transaction() {
     let request = shop.place(&unique_user(), &[(mug.id(), 1), (bowl.id(), 1)]);
     let (answer, cost) = cost_of(&shop, "orders-create", request).await;
     answer.expect(201);
-    // Two entries and the record. Then two stocks, order and record, for the double; the order's two indexes.
-    assert_eq!(cost, calls([("BatchGetItem", Some(Read(3.0))), ("TransactWriteItems", Some(Write(14.0)))]));
+    // Two entries and the record. Then two stocks, order, record and the customer's withdrawal, for
+    // the double; the order's two indexes.
+    assert_eq!(cost, calls([("BatchGetItem", Some(Read(3.0))), ("TransactWriteItems", Some(Write(16.0)))]));
     let short = shop.place(&unique_user(), &[(mug.id(), 101)]);
     let (answer, cost) = cost_of(&shop, "orders-create", short).await;
     answer.expect(409);
@@ -464,7 +468,7 @@ async fn a_payment_costs_three_round_trips_beside_stripes_two() {
     let (answer, cost) = cost_of(&shop, "orders-pay", shop.pay(&order, VISA)).await;
     answer.expect(201);
     let writes: Vec<_> = cost.iter().filter_map(|(_, capacity)| *capacity).collect();
-    assert_eq!(writes, [Read(2.0), Write(10.0), Write(9.0)]);
+    assert_eq!(writes, [Read(2.0), Write(12.0), Write(9.0)]);
     // What can't be paid costs the read, and a second look: a twin may have committed between order and record.
     assert_trips(&shop, "orders-pay", shop.pay(&order, VISA), &[READ, READ]).await.expect(409);
 }
@@ -516,7 +520,7 @@ async fn an_order_that_expires_costs_a_read_and_a_transaction_beside_the_look_fo
 }
 
 #[tokio::test]
-async fn deleting_an_account_costs_eight_round_trips() {
+async fn deleting_an_account_costs_nine_round_trips() {
     let (shop, _alone) = Shop::alone().await;
     let delete = async || {
         let person = shop.register_person().await;
@@ -526,8 +530,8 @@ async fn deleting_an_account_costs_eight_round_trips() {
     };
     delete().await.send().await.expect(204);
     let query: &[&str] = &["Query"];
-    // Queries of the orders, the account, the log-in and the attempts.
-    let rows = [&["GetItem"], CHECK, query, query, query, query, &["BatchWriteItem"], WRITE];
+    // Queries of the orders, the account, the log-in and the attempts, and of the orders again.
+    let rows = [&["GetItem"], CHECK, query, query, query, query, &["BatchWriteItem"], WRITE, query];
     assert_trips(&shop, "profile-delete", delete().await, &rows).await.expect(204);
 }
 

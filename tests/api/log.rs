@@ -34,6 +34,19 @@ async fn a_request_is_one_line_that_says_what_became_of_it() {
 }
 
 #[tokio::test]
+async fn a_line_names_the_caller_whose_token_was_accepted() {
+    let shop = Shop::shared().await;
+    let user = unique_user();
+    let accepted = shop.get("/orders").caller(&user, "orders:own").send().await.expect(200);
+    assert_eq!(line_of(&shop, &accepted).await["actor"], user);
+    let refused = shop.get("/orders").caller(&user, "account").send().await.expect(403);
+    assert_eq!(line_of(&shop, &refused).await["actor"], user);
+    // No token, and none that is accepted, names a caller: neither does the line after one that did.
+    let forged = shop.get("/orders").bearer("x").send().await.expect(401);
+    assert_eq!(line_of(&shop, &forged).await["actor"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_refusal_is_logged_as_expected_and_a_failure_as_error_with_its_cause() {
     let shop = Shop::shared().await;
     let refused = shop.get("/products/x").send().await.expect(404);

@@ -33,6 +33,8 @@ mod bus;
 mod events;
 
 mod access;
+mod audit;
+mod authority;
 mod tokens;
 mod validation;
 

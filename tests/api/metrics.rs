@@ -10,7 +10,7 @@ use crate::{
     log::line_of,
     oauth::{STOREFRONT_CLIENT, code_for},
     shop::{
-        Answer, Options, Shop,
+        ADMIN, Answer, Options, Shop,
         buyers::{ANSWER_LOST, AUTHENTICATION, ERROR_500, VISA},
         changed, eventually, new_product, process,
         process::Line,
@@ -323,6 +323,39 @@ async fn a_token_or_code_that_is_used_twice_is_counted_once() {
         let refused = STOREFRONT_CLIENT.exchange(&shop, &code).send().await.expect(400);
         assert_counted(&shop, &refused, counts).await;
     }
+}
+
+#[tokio::test]
+async fn refused_log_ins_and_scopes_and_new_authority_are_counted() {
+    let shop = Shop::shared().await;
+    let person = shop.register_person().await;
+    for _ in 0..5 {
+        let wrong = shop.log_in_with(&person, "CANARY no such password").send().await.expect(401);
+        assert_counted(&shop, &wrong, &[("logins_refused", 1)]).await;
+    }
+    let locked = shop.log_in(&person).send().await.expect(429);
+    assert_counted(&shop, &locked, &[("logins_locked", 1)]).await;
+    let refused = shop.get("/users").customer().send().await.expect(403);
+    assert_counted(&shop, &refused, &[("scopes_refused", 1)]).await;
+
+    let id = shop.user(&person).await.id().to_owned();
+    let patch = |role| {
+        let patch = shop.patch(&format!("/users/{id}")).scoped("users:write").if_match("*");
+        patch.json(&json!({"role": role})).send()
+    };
+    for (role, counts) in
+        [("staff", &[][..]), ("admin", &[("admins_made", 1)]), ("admin", &[]), ("staff", &[])]
+    {
+        assert_counted(&shop, &patch(role).await.expect(200), counts).await;
+    }
+    let create = |client| shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key")).json(&client);
+    let machine = create(json!({"name": "Warehouse", "scope": "inventory:read"}));
+    let counts = &[("machine_clients_made", 1)];
+    assert_counted(&shop, &machine.clone().send().await.expect(201), counts).await;
+    assert_counted(&shop, &machine.send().await.expect(201), &[("replays", 1)]).await;
+    let redirects = ["https://app.test/callback"];
+    let app = create(json!({"name": "App", "scope": "orders:own", "redirect_uris": redirects}));
+    assert_counted(&shop, &app.send().await.expect(201), &[]).await;
 }
 
 /// Returns the response to a repeated request.

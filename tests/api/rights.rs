@@ -108,6 +108,10 @@ async fn sessions(shop: &Shop) {
     let revoke = [("token", refresh_token), ("client_id", &*STOREFRONT_CLIENT.id)];
     shop.post("/oauth/revoke").form(&revoke).send().await.expect(200);
     shop.register_as("staff").await;
+    let session = shop.session(&person).await;
+    shop.refresh(&session.refresh_token).send().await.expect(200);
+    crate::sessions::later(shop, &session, 60);
+    shop.refresh(&session.refresh_token).send().await.expect(400);
 }
 
 /// Deletes an account with orders.
@@ -121,13 +125,14 @@ async fn an_account_that_has_ordered(shop: &Shop) {
     delete.json(&json!({"password": person.password})).send().await.expect(204);
 }
 
-/// Lists all orders, and a customer's.
+/// Lists all orders, and a customer's, and the changes of one.
 async fn lists_of_orders(shop: &Shop) {
     let mug = shop.create_stocked("rights", 10).await;
     let order = shop.ordered(&[(mug.id(), 1)]).await;
     shop.get("/orders").staff().send().await.expect(200);
     let customer = order["customer_id"].as_str().unwrap();
     shop.get("/orders").caller(customer, CUSTOMER).send().await.expect(200);
+    shop.get("/audit").query("object", order.id()).scoped("audit:read").send().await.expect(200);
 }
 
 /// Moves an order beyond its deadline.

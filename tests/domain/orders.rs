@@ -293,7 +293,14 @@ fn id<T: shared::domain::id::Entity>(n: u128) -> Id<T> {
 
 fn context() -> ChangeContext {
     let at = Timestamp::from_millis(1_700_000_000_000);
-    ChangeContext { initiator: Initiator::Schedule, at, request_id: String::new(), trace_id: None }
+    ChangeContext {
+        initiator: Initiator::Schedule,
+        client_id: None,
+        operation: "test",
+        at,
+        request_id: String::new(),
+        trace_id: None,
+    }
 }
 
 fn address() -> Value {

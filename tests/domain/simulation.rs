@@ -620,6 +620,8 @@ impl Shop {
     fn context(&self, initiator: Initiator) -> ChangeContext {
         ChangeContext {
             initiator,
+            client_id: None,
+            operation: "test",
             at: Timestamp::from_millis(self.now),
             request_id: String::new(),
             trace_id: None,

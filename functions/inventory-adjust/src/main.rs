@@ -7,7 +7,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Inventory), ConfigError> {
-    Ok((store.keys().await?, store.inventory()?))
+    Ok((store.keys().await?, store.audited()?.inventory()?))
 }
 
 async fn handle((keys, inventory): &(Keys, Inventory), request: Request) -> Result<Response, Error> {
@@ -15,7 +15,7 @@ async fn handle((keys, inventory): &(Keys, Inventory), request: Request) -> Resu
     let (id, key) = (request.path_id("product_id")?, request.idempotency_key()?);
     let adjustment = request.json(Adjustment::read)?;
 
-    let once = key.bind(staff.id(), &(id, &adjustment))?;
+    let once = key.bind(staff.authority(), &(id, &adjustment))?;
     let movement = adjustment.movement(request.new_id()?, id, staff.id(), request.now());
     let movement = inventory.adjust(&staff, movement, &once).await?;
 

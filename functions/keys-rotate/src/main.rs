@@ -13,9 +13,10 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Rotation, KeyTable), ConfigError> {
-    Ok((Secrets::connect()?.rotation()?, store.key_table()?))
+    Ok((Secrets::connect()?.rotation()?, store.audited()?.key_table()?))
 }
 
 async fn handle((secrets, keys): &(Rotation, KeyTable), event: RotationEvent) -> Result<(), Error> {
-    key_rotation::rotate(secrets, keys, &event, telemetry::now()).await
+    let context = event.context(env!("CARGO_PKG_NAME"), telemetry::now());
+    key_rotation::rotate(secrets, keys, &event, &context).await
 }

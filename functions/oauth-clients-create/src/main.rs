@@ -12,7 +12,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Clients, HmacKeys), ConfigError> {
-    Ok((store.keys().await?, store.clients()?, Secrets::connect()?.hmac_keys().await?))
+    Ok((store.keys().await?, store.audited()?.clients()?, Secrets::connect()?.hmac_keys().await?))
 }
 
 async fn handle(
@@ -23,7 +23,7 @@ async fn handle(
     let key = request.idempotency_key()?;
     let new = request.json(NewClient::read)?;
 
-    let once = key.bind(staff.id(), &new)?;
+    let once = key.bind(staff.authority(), &new)?;
     let hmac_keys = hmac_keys.get().await?;
     let client = new.client(request.new_id()?, staff.id(), &hmac_keys, request.now())?;
     let client = clients.create(&staff, client, &once).await?;

@@ -16,5 +16,5 @@ async fn open(store: Store) -> Result<Keys, ConfigError> {
 async fn handle(keys: &Keys, request: Request) -> Result<Response, Error> {
     let keys = keys.published().await?;
 
-    Response::ok(&Jwks::from(&*keys))?.cached(&request, MAX_AGE_SECONDS)
+    Response::ok(&Jwks::from(&keys))?.cached(&request, MAX_AGE_SECONDS)
 }

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<TokenEndpoint, ConfigError> {
-    TokenEndpoint::open(&store).await
+    TokenEndpoint::open(&store.withdrawing()?).await
 }
 
 async fn handle(endpoint: &TokenEndpoint, request: Request) -> Result<Response, Error> {

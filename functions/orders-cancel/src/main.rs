@@ -12,7 +12,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Checkout), ConfigError> {
-    Ok((store.keys().await?, Checkout::open(store.orders_and_stock()?).await?))
+    Ok((store.keys().await?, Checkout::open(store.audited()?.orders_and_stock()?).await?))
 }
 
 async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Response, Error> {
@@ -20,7 +20,7 @@ async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     request.json_if_any(|_| Some(()))?;
 
-    let once = key.bind(caller.actor(), &id)?;
+    let once = key.bind(caller.authority(), &id)?;
     let order = checkout.cancel(&caller, id, &once).await?;
 
     Ok(respond(&order)?.replayed_if(order.replayed))

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Checkout), ConfigError> {
-    Ok((store.keys().await?, Checkout::open(store.orders()?).await?))
+    Ok((store.keys().await?, Checkout::open(store.audited()?.orders()?).await?))
 }
 
 async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Response, Error> {
@@ -21,7 +21,7 @@ async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     let new = request.json_if_any(NewCapture::read)?;
 
-    let once = key.bind(staff.actor(), &(id, &new))?;
+    let once = key.bind(staff.authority(), &(id, &new))?;
     let payment = checkout.capture(&staff, id, &new, &once).await?;
 
     Ok(respond(&payment)?.replayed_if(payment.replayed))

@@ -1,11 +1,6 @@
 //! `POST /orders`: places an order and reserves its stock, all of it or nothing.
 
-use shared::{
-    domain::{order::NewOrder, user::Actor},
-    orders,
-    prelude::*,
-    store::orders::Orders,
-};
+use shared::{domain::order::NewOrder, orders, prelude::*, store::orders::Orders};
 
 fn main() -> ExitCode {
     http::serve(env!("CARGO_PKG_NAME"), open, handle)
@@ -20,7 +15,7 @@ async fn handle((keys, orders): &(Keys, Orders), request: Request) -> Result<Res
     let key = request.idempotency_key()?;
     let new = request.json(NewOrder::read)?;
 
-    let once = key.bind(Actor::User(customer.id()), &new)?;
+    let once = key.bind(customer.authority(), &new)?;
     let order = orders::place(orders, &customer, &new, request.new_id()?, &once).await?;
 
     let location = format!("{}/{}", request.path(), order.value.id);

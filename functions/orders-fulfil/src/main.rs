@@ -7,7 +7,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Orders), ConfigError> {
-    Ok((store.keys().await?, store.orders_and_stock()?))
+    Ok((store.keys().await?, store.audited()?.orders_and_stock()?))
 }
 
 async fn handle((keys, orders): &(Keys, Orders), request: Request) -> Result<Response, Error> {
@@ -15,7 +15,7 @@ async fn handle((keys, orders): &(Keys, Orders), request: Request) -> Result<Res
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     let new = request.json_if_any(NewFulfilment::read)?;
 
-    let once = key.bind(staff.actor(), &(id, &new))?;
+    let once = key.bind(staff.authority(), &(id, &new))?;
     let fulfilment = orders::fulfil(orders, &staff, id, &new, request.new_id()?, &once).await?;
 
     Ok(Response::created(&fulfilment.value)?.replayed_if(fulfilment.replayed))

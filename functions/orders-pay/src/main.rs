@@ -3,7 +3,6 @@
 use shared::{
     domain::{
         payment::{AttemptStatus, NewPayment, Payment},
-        user::Actor,
         validation::{FieldError, Violation},
     },
     orders::{Checkout, UNKNOWN_PAYMENT_METHOD},
@@ -24,7 +23,7 @@ async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     let new = request.json(NewPayment::read)?;
 
-    let once = key.bind(Actor::User(customer.id()), &(id, &new))?;
+    let once = key.bind(customer.authority(), &(id, &new))?;
     let payment = checkout.pay(customer, id, &new, request.new_id()?, &once).await?;
 
     Ok(respond(&payment)?.replayed_if(payment.replayed))

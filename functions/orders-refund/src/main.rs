@@ -13,7 +13,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Checkout), ConfigError> {
-    Ok((store.keys().await?, Checkout::open(store.orders_and_stock()?).await?))
+    Ok((store.keys().await?, Checkout::open(store.audited()?.orders_and_stock()?).await?))
 }
 
 async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result<Response, Error> {
@@ -21,7 +21,7 @@ async fn handle((keys, checkout): &(Keys, Checkout), request: Request) -> Result
     let (id, key) = (request.path_id("order_id")?, request.idempotency_key()?);
     let new = request.json_if_any(NewRefund::read)?;
 
-    let once = key.bind(staff.actor(), &(id, &new))?;
+    let once = key.bind(staff.authority(), &(id, &new))?;
     let refund = checkout.refund(&staff, id, &new, request.new_id()?, &once).await?;
 
     Ok(respond(&refund)?.replayed_if(refund.replayed))

@@ -7,7 +7,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Products), ConfigError> {
-    Ok((store.keys().await?, store.products()?))
+    Ok((store.keys().await?, store.audited()?.products()?))
 }
 
 async fn handle((keys, products): &(Keys, Products), request: Request) -> Result<Response, Error> {
@@ -16,7 +16,7 @@ async fn handle((keys, products): &(Keys, Products), request: Request) -> Result
 
     let entry = products.get(id, true).await?;
     if_match.check(entry.version)?;
-    products.archive(&staff, entry, request.now()).await?;
+    products.archive(&staff, entry, &request.context_of(staff.authority())).await?;
 
     Ok(Response::no_content())
 }

@@ -17,9 +17,9 @@ async fn open(store: Store) -> Result<Products, ConfigError> {
 async fn handle(products: &Products, record: StreamRecord) -> Result<(), Error> {
     let StreamRecord::Stock(images) = record else { return Ok(()) };
     let Some((old, new)) = images.updated() else { return Ok(()) };
-    let availability = new.stock.availability();
-    if availability == old.stock.availability() {
+    let availability = new.value.stock.availability();
+    if availability == old.value.stock.availability() {
         return Ok(());
     }
-    products.show_availability(new.stock.product_id, availability, new.version).await
+    products.show_availability(new.value.stock.product_id, availability, new.value.version).await
 }

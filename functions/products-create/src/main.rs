@@ -7,7 +7,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Products), ConfigError> {
-    Ok((store.keys().await?, store.products()?))
+    Ok((store.keys().await?, store.audited()?.products()?))
 }
 
 async fn handle((keys, products): &(Keys, Products), request: Request) -> Result<Response, Error> {
@@ -15,7 +15,7 @@ async fn handle((keys, products): &(Keys, Products), request: Request) -> Result
     let key = request.idempotency_key()?;
     let new = request.json(NewProduct::read)?;
 
-    let once = key.bind(staff.id(), &new)?;
+    let once = key.bind(staff.authority(), &new)?;
     let product = new.product(request.new_id()?, request.now());
     let product = products.create(&staff, product, &new, request.new_id()?, &once).await?;
 

@@ -7,7 +7,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Products), ConfigError> {
-    Ok((store.keys().await?, store.products()?))
+    Ok((store.keys().await?, store.audited()?.products()?))
 }
 
 async fn handle((keys, products): &(Keys, Products), request: Request) -> Result<Response, Error> {
@@ -18,7 +18,7 @@ async fn handle((keys, products): &(Keys, Products), request: Request) -> Result
     let entry = products.get(id, true).await?;
     if_match.check(entry.version)?;
     let update = patch.apply(&entry.editable(), Editable::read)?;
-    let entry = products.update(&staff, entry, update, request.now()).await?;
+    let entry = products.update(&staff, entry, update, &request.context_of(staff.authority())).await?;
 
     Response::ok(&entry.product)?.version(entry.etag())
 }

@@ -1,8 +1,6 @@
 //! `DELETE /users/me`: erases the caller's account and personal data.
 
-use shared::{
-    accounts::Accounts, domain::user::Actor, password::Password, prelude::*, store::orders::Orders,
-};
+use shared::{accounts::Accounts, password::Password, prelude::*, store::orders::Orders};
 
 fn main() -> ExitCode {
     http::serve(env!("CARGO_PKG_NAME"), open, handle)
@@ -19,7 +17,7 @@ async fn handle(
     let customer = request.customer(keys, Scope::Account).await?;
     let password = request.json(|body| body.field("password").text(Password::parse))?;
 
-    let context = request.context(Actor::User(customer.id()));
+    let context = request.context_of(customer.authority());
     accounts.erase(&customer, &password, orders, &request.address(), &context).await?;
 
     Ok(Response::no_content())

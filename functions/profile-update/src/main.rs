@@ -17,7 +17,8 @@ async fn handle((keys, users): &(Keys, Users), request: Request) -> Result<Respo
     let account = users.own(&customer).await?;
     if_match.check(account.version)?;
     let profile = patch.apply(&account.user.profile, Profile::read)?;
-    let account = users.update(&customer, account, profile, request.now()).await?;
+    let context = request.context_of(customer.authority());
+    let account = users.update(&customer, account, profile, &context).await?;
 
     Response::ok(&account.user)?.version(account.version)
 }

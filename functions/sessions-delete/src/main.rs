@@ -1,4 +1,4 @@
-//! `DELETE /sessions`: ends all sessions of the caller. Access tokens stay valid until they expire.
+//! `DELETE /sessions`: ends all sessions and access tokens of the caller.
 
 use shared::{prelude::*, store::users::Users};
 
@@ -14,7 +14,7 @@ async fn handle((keys, users): &(Keys, Users), request: Request) -> Result<Respo
     let customer = request.customer(keys, Scope::Account).await?;
 
     let account = users.own(&customer).await?;
-    users.end_sessions(&customer, &account).await?;
+    users.end_sessions(&customer, &account, request.now()).await?;
 
     Ok(Response::no_content())
 }

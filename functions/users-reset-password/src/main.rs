@@ -10,7 +10,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<Accounts, ConfigError> {
-    Accounts::open(&store).await
+    Accounts::open(&store.withdrawing()?).await
 }
 
 async fn handle(accounts: &Accounts, request: Request) -> Result<Response, Error> {

@@ -7,7 +7,7 @@ fn main() -> ExitCode {
 }
 
 async fn open(store: Store) -> Result<(Keys, Accounts), ConfigError> {
-    Ok((store.keys().await?, Accounts::open(&store).await?))
+    Ok((store.keys().await?, Accounts::open(&store.audited()?).await?))
 }
 
 async fn handle((keys, accounts): &(Keys, Accounts), request: Request) -> Result<Response, Error> {
@@ -18,7 +18,8 @@ async fn handle((keys, accounts): &(Keys, Accounts), request: Request) -> Result
     let account = accounts.get(&staff, id).await?;
     if_match.check(account.version)?;
     let (access, unlock) = patch.apply(&account.access(), AccessUpdate::read)?;
-    let account = accounts.update_access(&staff, account, access, unlock, request.now()).await?;
+    let context = request.context_of(staff.authority());
+    let account = accounts.update_access(&staff, account, access, unlock, &context).await?;
 
     Response::ok(&account.user)?.version(account.version)
 }

@@ -121,7 +121,14 @@ impl Orders {
         let order_id = OrderId::new(id(number), customer);
         let mut order: Order = serde_json::from_value(placed(order_id, at)).map_err(DatabaseError::from)?;
         let initiator = Initiator::Provider;
-        let context = ChangeContext { initiator, at, request_id: REQUEST.to_owned(), trace_id: None };
+        let context = ChangeContext {
+            initiator,
+            client_id: None,
+            operation: "bench",
+            at,
+            request_id: REQUEST.to_owned(),
+            trace_id: None,
+        };
         let (capture, state) = match stage {
             Stage::Unpaid => return Ok(order),
             Stage::Authorized => (Capture::Manual, IntentState::Authorized),

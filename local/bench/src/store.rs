@@ -213,6 +213,7 @@ impl Store {
             ("BUILD_ID", "bench".to_owned()),
             ("EVENT_BUS", "EventBus".to_owned()),
             ("HMAC_SECRET", HMAC_SECRET.to_owned()),
+            ("AUDIT_TABLE", "AuditTable".to_owned()),
             ("KEYS_TABLE", KEYS_TABLE.to_owned()),
             ("MAIL_FROM", "Shop <shop@example.com>".to_owned()),
             ("ORDERS_TABLE", "OrdersTable".to_owned()),

@@ -103,6 +103,7 @@ fn event(function: &str) -> Option<Event> {
 
 fn products(function: &str) -> Option<Event> {
     Some(match function {
+        "audit-list" => |store, _| Request::new("GET", "/audit").query("limit", "20").token(store).event(),
         "docs-openapi" => |_, _| Request::new("GET", "/openapi.json").event(),
         "docs-page" => |_, _| Request::new("GET", "/docs").event(),
         "health-get" => |_, _| Request::new("GET", "/health").event(),

@@ -6,9 +6,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use emulators::{EmulatorError, secrets_manager};
 use serde_json::{Value, json};
 use shared::{
-    auth::{Claims, FIRST_PARTY, Grant, KeySet, Role, SigningKey},
+    auth::{Authority, Claims, FIRST_PARTY, Grant, KeySet, Role, SigningKey},
     domain::{id::Id, user::Actor, user::User},
     error::{self, Error},
+    store::keys::NEVER,
     telemetry,
 };
 
@@ -63,6 +64,8 @@ pub fn item(key: &SigningKey) -> Value {
         "alg": {"S": "EdDSA"},
         "x": {"S": BASE64_URL_SAFE_NO_PAD.encode(key.public())},
         "created_at": {"S": telemetry::now()},
+        "list": {"S": "VERIFIERS"},
+        "expires_at": {"N": NEVER.to_string()},
     })
 }
 
@@ -79,12 +82,9 @@ pub fn token(key: &SigningKey, issuer: &str, role: Role) -> Result<String, KeyEr
 /// # Errors
 /// [`KeyError::Token`].
 pub fn token_of(key: &SigningKey, issuer: &str, user: Id<User>, role: Role) -> Result<String, KeyError> {
-    let grant = Grant {
-        subject: Actor::User(user),
-        client_id: FIRST_PARTY.to_owned(),
-        session: None,
-        scope: role.scopes(),
-    };
+    let (subject, client_id) = (Actor::User(user), FIRST_PARTY.to_owned());
+    let authority = Authority { subject, client_id, session: None, epoch: 0 };
+    let grant = Grant { authority, scope: role.scopes() };
     Ok(key.sign(&Claims::of(&grant, issuer, telemetry::now())?)?)
 }
 

@@ -85,7 +85,7 @@ pub async fn catalogue() -> Result<usize, SeedError> {
     let seeds: Vec<Seed> = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
     let count = seeds.len();
 
-    let (admin, products) = (admin()?, Store::connect()?.products()?);
+    let (admin, products) = (admin()?, Store::connect()?.audited()?.products()?);
     for seed in seeds {
         let id = seed.id;
         let new = validation::read(seed.product, NewProduct::read);
@@ -106,9 +106,15 @@ async fn create(
     new: &NewProduct,
 ) -> Result<(), Error> {
     let product = new.product(id, now);
-    let initiator = admin.id().into();
-    let context = ChangeContext { initiator, at: now, request_id: format!("seed-{id}"), trace_id: None };
-    let once = IdempotentRequest::new(admin.id(), "products-create", &id.to_string(), new, context)?;
+    let context = ChangeContext {
+        initiator: admin.id().into(),
+        client_id: Some(admin.authority().client_id.clone()),
+        operation: "products-create",
+        at: now,
+        request_id: format!("seed-{id}"),
+        trace_id: None,
+    };
+    let once = IdempotentRequest::new(admin.id(), &id.to_string(), new, context)?;
     // Each product has a creation time of its own, which makes the id of its movement unique.
     products.create(admin, product, new, Id::new(now, 0), &once).await.map(drop)
 }

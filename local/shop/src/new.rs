@@ -206,11 +206,11 @@ const NEW_ALARM_ROW: &str = "    <Name>: { Method: <METHOD>, Path: \"<path>\", M
 /// End of the list in the loop of alarms.
 const ALARM_NAME: &str = " HealthGet,\n";
 
-const RIGHTS: &str = r"      Environment: { Variables: { KEYS_TABLE: !Ref KeysTable } }
+const RIGHTS: &str = r#"      Environment: { Variables: { KEYS_TABLE: !Ref KeysTable } }
       Policies:
         - Statement:
-            - { Effect: Allow, Action: [dynamodb:Query], Resource: !GetAtt KeysTable.Arn }
-";
+            - { Effect: Allow, Action: [dynamodb:Query], Resource: !Sub "${KeysTable.Arn}/index/verifiers" }
+"#;
 
 const TEST: &str = r#"
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::{
         logins::Authenticated,
         users::Users,
     },
+    telemetry::{self, Metric},
 };
 
 /// Accounts, and the log-in attempts at them.
@@ -56,8 +57,12 @@ impl Accounts {
     ) -> Result<(Authenticated, LoginAttempt), Error> {
         let (attempt, login) =
             future::join(self.attempts.count(email, address, now), self.users.login(email)).await;
-        let (attempt, login) = (attempt?, login?);
-        Ok((Authenticated::by_password(email, login, password)?, attempt))
+        let (attempt, login) = (count_locked(attempt)?, login?);
+        let authenticated = Authenticated::by_password(email, login, password);
+        if let Err(Error::InvalidCredentials) = &authenticated {
+            telemetry::count(Metric::LoginsRefused);
+        }
+        Ok((authenticated?, attempt))
     }
 
     /// Completes `action`, and clears the attempts that led to it at the same time.
@@ -69,6 +74,14 @@ impl Accounts {
     ) -> Result<T, Error> {
         future::join(action, self.attempts.clear(attempt, now)).await.0
     }
+}
+
+/// Counts an attempt that was refused because there were too many before.
+pub(super) fn count_locked(attempt: Result<LoginAttempt, Error>) -> Result<LoginAttempt, Error> {
+    if let Err(Error::TooManyAttempts { .. }) = &attempt {
+        telemetry::count(Metric::LoginsLocked);
+    }
+    attempt
 }
 
 /// Reads a token from a mail.

@@ -2,8 +2,13 @@
 
 use super::access::Accounts;
 use crate::{
-    auth::Customer, domain::change::ChangeContext, error::Error, orders, password::Password,
+    auth::Customer,
+    domain::change::ChangeContext,
+    error::{self, Error},
+    orders,
+    password::Password,
     store::orders::Orders,
+    telemetry,
 };
 
 impl Accounts {
@@ -23,6 +28,12 @@ impl Accounts {
         let (checked, _) = self.authenticate(&account.user.email, password, address, context.at).await?;
         orders::erase(orders, customer, context).await?;
         let attempts = self.attempts.partition_keys(&account.user.email, context.at).await?;
-        self.users.erase(customer, &checked, attempts).await
+        self.users.erase(customer, &checked, attempts, context.at).await?;
+        // The customer may have placed an order meanwhile; from here on none of their tokens can.
+        if let Err(failed) = orders::erase_late(orders, customer, context).await {
+            let what = "orders placed while an account was erased may keep its data";
+            telemetry::warn(what, &error::chain(&failed));
+        }
+        Ok(())
     }
 }

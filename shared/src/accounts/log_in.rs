@@ -2,11 +2,10 @@
 
 use super::access::Accounts;
 use crate::{
-    auth::{FIRST_PARTY, Grant},
     domain::{
         id::Id,
         time::Timestamp,
-        user::{Actor, EmailAddress, Session},
+        user::{EmailAddress, Session},
         validation::Object,
     },
     error::Error,
@@ -51,13 +50,7 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<OpenSession, Error> {
         let (user, attempt) = self.authenticate(email, password, address, now).await?;
-        let grant = Grant {
-            subject: Actor::User(user.user()),
-            client_id: FIRST_PARTY.to_owned(),
-            session: Some(id),
-            scope: user.role().scopes(),
-        };
-        self.clear_attempts_after(&attempt, now, sessions.begin(&user, id, grant, now)).await
+        self.clear_attempts_after(&attempt, now, sessions.begin(&user, id, now)).await
     }
 
     /// Issues an authorization code to a client that the user has consented to.

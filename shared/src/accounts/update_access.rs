@@ -4,12 +4,13 @@ use super::access::Accounts;
 use crate::{
     auth::Staff,
     domain::{
+        change::ChangeContext,
         id::Id,
-        time::Timestamp,
-        user::{AccessUpdate, Actor, User},
+        user::{AccessUpdate, Actor, Role, User},
     },
     error::Error,
     store::users::Account,
+    telemetry::{self, Metric},
 };
 
 impl Accounts {
@@ -31,10 +32,11 @@ impl Accounts {
         account: Account,
         access: AccessUpdate,
         unlock: bool,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<Account, Error> {
         if unlock {
-            self.attempts.unlock(&account.user.email, now).await?;
+            let locks = self.attempts.locks(&account.user.email, context.at).await?;
+            self.users.unlock(staff, account.user.id, locks, context).await?;
         }
         if access == account.access() {
             return Ok(account);
@@ -42,6 +44,11 @@ impl Accounts {
         if staff.id() == Actor::User(account.user.id) {
             return Err(Error::OwnAccount);
         }
-        self.users.set_access(staff, account, access, now).await
+        let promoted = access.role == Role::Admin && account.user.role != Role::Admin;
+        let account = self.users.set_access(staff, account, access, context).await?;
+        if promoted {
+            telemetry::count(Metric::AdminsMade);
+        }
+        Ok(account)
     }
 }

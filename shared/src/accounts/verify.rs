@@ -2,7 +2,7 @@
 
 use futures_util::future;
 
-use super::access::{Accounts, mail_token};
+use super::access::{Accounts, count_locked, mail_token};
 use crate::{
     auth::{KeySet, MailToken},
     config::{self, ConfigError},
@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     password::{Password, PasswordCheck},
     store::{attempts::LoginAttempt, registrations::PendingRegistration},
+    telemetry::{self, Metric},
 };
 
 /// Request to verify an e-mail address: the token from the mail, and the registered password. Someone who registered
@@ -68,7 +69,11 @@ impl Accounts {
         let (registration, attempt) = self.check_registration(token, password, address, now).await?;
         let role = first_admin.role_of(&token.email);
         let opening = self.users.open_account(token, registration, user, role, now);
-        self.clear_attempts_after(&attempt, now, opening).await
+        self.clear_attempts_after(&attempt, now, opening).await?;
+        if role == Role::Admin {
+            telemetry::count(Metric::AdminsMade);
+        }
+        Ok(())
     }
 
     async fn check_registration(
@@ -81,9 +86,10 @@ impl Accounts {
         let (attempt, pending) =
             future::join(self.attempts.count(&token.email, address, now), self.users.registration(token))
                 .await;
-        let (attempt, pending) = (attempt?, pending?);
+        let (attempt, pending) = (count_locked(attempt)?, pending?);
         let pending = pending.filter(|pending| pending.is_open(now)).ok_or(Error::TokenExpired)?;
         if pending.password.verify(password)? == PasswordCheck::Wrong {
+            telemetry::count(Metric::LoginsRefused);
             return Err(Error::InvalidCredentials);
         }
         Ok((pending, attempt))

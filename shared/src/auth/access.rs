@@ -42,6 +42,8 @@ pub enum Scope {
     UsersWrite,
     #[strum(serialize = "clients:write")]
     ClientsWrite,
+    #[strum(serialize = "audit:read")]
+    AuditRead,
 }
 
 impl Scope {
@@ -126,23 +128,33 @@ impl<'de> Deserialize<'de> for Scopes {
 impl Role {
     /// Returns the scopes of a session of a user with this role.
     pub fn scopes(self) -> Scopes {
-        use Scope::{ClientsWrite, UsersWrite};
+        use Scope::{AuditRead, ClientsWrite, UsersWrite};
         Scopes(match self {
             Self::Customer => Scope::CUSTOMER.to_vec(),
             Self::Staff => [&Scope::CUSTOMER[..], &Scope::STAFF].concat(),
-            Self::Admin => [&Scope::CUSTOMER[..], &Scope::STAFF, &[UsersWrite, ClientsWrite]].concat(),
+            Self::Admin => {
+                [&Scope::CUSTOMER[..], &Scope::STAFF, &[UsersWrite, ClientsWrite, AuditRead]].concat()
+            }
         })
     }
 }
 
-/// Whose token it is, and what it allows.
-#[derive(Clone, Debug)]
-pub struct Grant {
+/// Whom a token speaks for, and since when. Each write checks that this has not been withdrawn meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
     pub subject: Actor,
     /// OAuth client to which the token is issued.
     pub client_id: String,
     /// Session of a user; machine clients have none.
     pub session: Option<Id<Session>>,
+    /// Epoch of the account or client when the token was issued. It is raised when all earlier tokens are to end.
+    pub epoch: i64,
+}
+
+/// Content of a token to be issued.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    pub authority: Authority,
     pub scope: Scopes,
 }
 
@@ -152,12 +164,16 @@ pub const FIRST_PARTY: &str = "storefront";
 /// Proof that the caller's token has the required scope: a user or a machine client.
 #[derive(Clone, Debug)]
 pub struct Staff {
-    actor: Actor,
+    authority: Authority,
 }
 
 impl Staff {
     pub fn id(&self) -> Actor {
-        self.actor
+        self.authority.subject
+    }
+
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 }
 
@@ -165,7 +181,7 @@ impl Staff {
 #[derive(Clone, Debug)]
 pub struct Customer {
     id: Id<User>,
-    session: Option<Id<Session>>,
+    authority: Authority,
 }
 
 impl Customer {
@@ -173,9 +189,13 @@ impl Customer {
         self.id
     }
 
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Returns the session of the token.
     pub fn session(&self) -> Option<Id<Session>> {
-        self.session
+        self.authority.session
     }
 }
 
@@ -189,11 +209,15 @@ pub enum OrderAccess {
 }
 
 impl OrderAccess {
-    pub fn actor(&self) -> Actor {
+    pub fn authority(&self) -> &Authority {
         match self {
-            Self::Own(customer) => Actor::User(customer.id()),
-            Self::Any(staff) => staff.id(),
+            Self::Own(customer) => customer.authority(),
+            Self::Any(staff) => staff.authority(),
         }
+    }
+
+    pub fn actor(&self) -> Actor {
+        self.authority().subject
     }
 
     /// Returns whether the caller may access this customer's orders.
@@ -208,8 +232,7 @@ impl OrderAccess {
 /// A verified access token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    pub(super) subject: Actor,
-    pub(super) session: Option<Id<Session>>,
+    pub(super) authority: Authority,
     pub(super) scope: String,
 }
 
@@ -220,7 +243,7 @@ impl Access {
     /// [`Error::InsufficientScope`].
     pub fn staff(&self, scope: Scope) -> Result<Staff, Error> {
         self.allows(scope)?;
-        Ok(Staff { actor: self.subject })
+        Ok(Staff { authority: self.authority.clone() })
     }
 
     /// Requires `scope` of a user.
@@ -229,8 +252,8 @@ impl Access {
     /// [`Error::InsufficientScope`], also for a machine client.
     pub fn customer(&self, scope: Scope) -> Result<Customer, Error> {
         self.allows(scope)?;
-        match self.subject {
-            Actor::User(id) => Ok(Customer { id, session: self.session }),
+        match self.authority.subject {
+            Actor::User(id) => Ok(Customer { id, authority: self.authority.clone() }),
             Actor::Client(_) => Err(Error::InsufficientScope(scope.into_str())),
         }
     }
@@ -240,17 +263,21 @@ impl Access {
     /// # Errors
     /// [`Error::InsufficientScope`].
     pub fn orders(&self, scope: Scope) -> Result<OrderAccess, Error> {
-        match (self.staff(scope), self.subject) {
+        match (self.staff(scope), self.authority.subject) {
             (Ok(staff), _) => Ok(OrderAccess::Any(staff)),
             (Err(_), Actor::User(_)) => self.customer(Scope::OrdersOwn).map(OrderAccess::Own),
             (Err(refused), Actor::Client(_)) => Err(refused),
         }
     }
 
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Returns the session of the token, and its user.
     pub fn session(&self) -> Option<(Id<User>, Id<Session>)> {
-        match self.subject {
-            Actor::User(id) => self.session.map(|session| (id, session)),
+        match self.authority.subject {
+            Actor::User(id) => self.authority.session.map(|session| (id, session)),
             Actor::Client(_) => None,
         }
     }

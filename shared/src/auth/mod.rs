@@ -13,7 +13,9 @@ mod key_set;
 mod mail_token;
 mod refresh_token;
 
-pub use access::{Access, Customer, FIRST_PARTY, Grant, OrderAccess, Scope, Scopes, Staff, TokenError};
+pub use access::{
+    Access, Authority, Customer, FIRST_PARTY, Grant, OrderAccess, Scope, Scopes, Staff, TokenError,
+};
 pub use key::Key;
 pub(crate) use key::{hash, random};
 pub use key_set::KeySet;

@@ -12,7 +12,7 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    access::{Access, Grant, TokenError},
+    access::{Access, Authority, Grant, TokenError},
     key::{Key, random},
 };
 use crate::{
@@ -36,6 +36,9 @@ pub struct Claims {
     /// Session of a user; machine clients have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<Id<Session>>,
+    /// Epoch of the account or client.
+    #[serde(default)]
+    pub epoch: i64,
     /// Seconds since the Unix epoch.
     pub iat: i64,
     /// Seconds since the Unix epoch.
@@ -64,9 +67,10 @@ impl Claims {
         Ok(Self {
             iss: issuer.to_owned(),
             aud: issuer.to_owned(),
-            sub: grant.subject,
-            client_id: grant.client_id.clone(),
-            sid: grant.session,
+            sub: grant.authority.subject,
+            client_id: grant.authority.client_id.clone(),
+            sid: grant.authority.session,
+            epoch: grant.authority.epoch,
             iat: now.as_seconds(),
             exp: (now + ACCESS_TOKEN_LIFETIME).as_seconds(),
             jti: BASE64_URL_SAFE_NO_PAD.encode(random::<16>()?),
@@ -141,7 +145,8 @@ pub fn verify(token: &str, keys: &PublicKeys, issuer: &str) -> Result<Access, To
     {
         return Err(TokenError::Invalid);
     }
-    Ok(Access { subject: claims.sub, session: claims.sid, scope: claims.scope })
+    let Claims { sub: subject, client_id, sid: session, epoch, scope, .. } = claims;
+    Ok(Access { authority: Authority { subject, client_id, session, epoch }, scope })
 }
 
 /// A private key that signs access tokens.

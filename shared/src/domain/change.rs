@@ -57,10 +57,33 @@ impl<'de> Deserialize<'de> for Initiator {
     }
 }
 
+/// Origin of an item's last change, which its event reports.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangeOrigin {
+    pub actor: Initiator,
+    pub request_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+}
+
+impl From<&ChangeContext> for ChangeOrigin {
+    fn from(context: &ChangeContext) -> Self {
+        Self {
+            actor: context.initiator,
+            request_id: context.request_id.clone(),
+            trace_id: context.trace_id.clone(),
+        }
+    }
+}
+
 /// Initiator, time and request of a change.
 #[derive(Clone, Debug)]
 pub struct ChangeContext {
     pub initiator: Initiator,
+    /// OAuth client through which an actor made the request.
+    pub client_id: Option<String>,
+    /// Operation that makes the change.
+    pub operation: &'static str,
     pub at: Timestamp,
     /// Id of the request, as in its response and its log line.
     pub request_id: String,

@@ -1,6 +1,11 @@
 //! Identifiers: a prefix that names the kind, and a ULID.
 
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    marker::PhantomData,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::Ulid;
@@ -31,6 +36,11 @@ impl<T: Entity> Id<T> {
     /// Returns the moment of creation.
     pub fn created_at(self) -> Timestamp {
         Timestamp::from_millis(i64::try_from(self.ulid.timestamp_ms()).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the id just before this one.
+    pub fn predecessor(self) -> Self {
+        Self::of(Ulid(self.ulid.0.saturating_sub(1)))
     }
 
     /// Returns the id without its prefix.
@@ -92,6 +102,12 @@ impl<T> PartialEq for Id<T> {
 }
 
 impl<T> Eq for Id<T> {}
+
+impl<T> Hash for Id<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.ulid.hash(state);
+    }
+}
 
 impl<T: Entity> Serialize for Id<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -13,6 +13,8 @@ pub mod user;
 pub mod change;
 pub mod client;
 
+pub mod audit;
+
 pub mod product;
 
 pub mod listing;

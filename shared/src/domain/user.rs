@@ -298,7 +298,7 @@ impl Entity for Session {
 }
 
 /// Caller of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Actor {
     User(Id<User>),
     /// A machine client.

@@ -6,12 +6,14 @@ use serde_json::{Map, Value, json};
 use crate::{
     auth::hash,
     domain::{
+        change::{ChangeOrigin, Initiator},
         id::{Entity, Id},
         order::{Line, Order, TimelineEvent, TimelineEventType},
         product::{Availability, Product, ProductStatus},
         time::Timestamp,
+        user::Actor,
     },
-    store::{Images, StreamRecord, Versioned, inventory::StockItem, users::Account},
+    store::{Changed, Images, StreamRecord, Versioned, inventory::StockItem, users::Account},
 };
 
 /// Version of the event schemas. Additions do not change it.
@@ -27,6 +29,8 @@ pub struct Event {
     /// Position among the events of the aggregate: EventBridge does not keep the order.
     pub sequence: i64,
     pub occurred_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Initiator>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,30 +75,37 @@ impl Event {
             aggregate,
             sequence,
             occurred_at,
+            actor: None,
             request_id: None,
             trace_id: None,
             data,
         }
     }
 
-    fn of_product(Images { old, new }: Images<Versioned<Product>>) -> Option<Self> {
-        let Versioned { value: product, version } = new?;
+    /// Adds actor and request of the change.
+    fn by(self, origin: Option<ChangeOrigin>) -> Self {
+        let Some(ChangeOrigin { actor, request_id, trace_id }) = origin else { return self };
+        Self { actor: Some(actor), request_id: Some(request_id), trace_id, ..self }
+    }
+
+    fn of_product(Images { old, new }: Images<Changed<Versioned<Product>>>) -> Option<Self> {
+        let Changed { value: Versioned { value: product, version }, origin } = new?;
         let r#type = match old {
             None => "product.created",
             // A change of availability alone does not change the version.
-            Some(old) if old.version == version => return None,
+            Some(old) if old.value.version == version => return None,
             Some(_) if product.status == ProductStatus::Archived => "product.archived",
             Some(_) => "product.updated",
         };
         let aggregate = Aggregate { r#type: "product", id: product.id.to_string() };
         let data = json!({"sku": product.sku, "status": product.status, "price": product.details.price});
-        Some(Self::new(r#type, aggregate, version, product.updated_at, data))
+        Some(Self::new(r#type, aggregate, version, product.updated_at, data).by(origin))
     }
 
-    fn of_stock(Images { old, new }: Images<StockItem>) -> Option<Self> {
-        let StockItem { stock, version, request_id, .. } = new?;
+    fn of_stock(Images { old, new }: Images<Changed<StockItem>>) -> Option<Self> {
+        let Changed { value: StockItem { stock, version, .. }, origin } = new?;
         let availability = stock.availability();
-        let before = old.map_or(availability, |old| old.stock.availability());
+        let before = old.map_or(availability, |old| old.value.stock.availability());
         let r#type = match availability {
             _ if before == availability => "inventory.changed",
             Availability::LowStock => "product.low_stock",
@@ -108,22 +119,25 @@ impl Event {
             "available": stock.available,
             "availability": availability,
         });
-        let event = Self::new(r#type, aggregate, version, stock.updated_at, data);
-        Some(Self { request_id, ..event })
+        Some(Self::new(r#type, aggregate, version, stock.updated_at, data).by(origin))
     }
 
-    fn of_user(Images { old, new }: Images<Account>, at: Timestamp) -> Option<Self> {
-        let (r#type, sequence, at, account) = match (old, new) {
-            (None, Some(new)) => ("user.registered", new.version, new.user.created_at, new),
-            (Some(old), Some(new)) if old.version != new.version => {
-                ("user.updated", new.version, new.user.updated_at, new)
+    fn of_user(Images { old, new }: Images<Changed<Account>>, at: Timestamp) -> Option<Self> {
+        let (r#type, sequence, at, Changed { value: account, origin }) = match (old, new) {
+            (None, Some(new)) => ("user.registered", new.value.version, new.value.user.created_at, new),
+            (Some(old), Some(new)) if old.value.version != new.value.version => {
+                ("user.updated", new.value.version, new.value.user.updated_at, new)
             }
-            (Some(old), None) => ("user.deleted", old.version + 1, at, old),
+            // The last change before is none of the deletion.
+            (Some(old), None) => ("user.deleted", old.value.version + 1, at, Changed { origin: None, ..old }),
             _ => return None,
         };
         let aggregate = Aggregate { r#type: "user", id: account.user.id.to_string() };
         let data = json!({"role": account.user.role, "status": account.user.status});
-        Some(Self::new(r#type, aggregate, sequence, at, data))
+        let event = Self::new(r#type, aggregate, sequence, at, data);
+        // Only users themselves register and delete their accounts.
+        let user = Initiator::Actor(Actor::User(account.user.id));
+        Some(if origin.is_some() { event.by(origin) } else { Self { actor: Some(user), ..event } })
     }
 
     /// Makes an event of each timeline event that the change has added.
@@ -167,6 +181,7 @@ impl Event {
         let r#type = format!("order.{}", event.r#type.into_str());
         let (request_id, trace_id) = (Some(event.request_id.clone()), event.trace_id.clone());
         Self {
+            actor: Some(event.actor),
             request_id,
             trace_id,
             ..Self::new(&r#type, aggregate, sequence, event.at, Value::Object(data))

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::request::Request;
-use crate::{domain::user::Actor, error::Error, store::idempotency::IdempotentRequest};
+use crate::{auth::Authority, error::Error, store::idempotency::IdempotentRequest};
 
 /// A key of the client's choice, under which an operation takes effect once.
 pub struct IdempotencyKey<'r> {
@@ -16,9 +16,8 @@ impl IdempotencyKey<'_> {
     ///
     /// # Errors
     /// [`Error::Internal`] if the payload can't be serialized.
-    pub fn bind(&self, caller: Actor, payload: &impl Serialize) -> Result<IdempotentRequest, Error> {
-        let context = self.request.context(caller);
-        IdempotentRequest::new(caller, self.request.operation(), &self.key, payload, context)
+    pub fn bind(&self, by: &Authority, payload: &impl Serialize) -> Result<IdempotentRequest, Error> {
+        IdempotentRequest::new(by.subject, &self.key, payload, self.request.context_of(by))
     }
 }
 

@@ -37,7 +37,7 @@ use crate::{
     error::{self, Error},
     start,
     store::Store,
-    telemetry::{self, Invocation},
+    telemetry::{self, Invocation, Metric},
 };
 
 /// Runs an HTTP function until Lambda ends it. `open` prepares what the function needs, once; `handle` answers each
@@ -99,6 +99,9 @@ where
         Ok(Err(_)) => Err(Error::internal("the handler panicked: see the line before")),
         Err(late) => Err(Error::Unavailable(late.into())),
     };
+    if let Err(Error::InsufficientScope(_)) = &result {
+        telemetry::count(Metric::ScopesRefused);
+    }
     // The only place that logs a failure. Its cause stays in the log.
     let failure = match &result {
         Err(error @ (Error::Unavailable(_) | Error::Internal(_))) => Some(error::chain(error)),

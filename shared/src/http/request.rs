@@ -16,7 +16,7 @@ use lambda_http::{
 
 use super::version::Version;
 use crate::{
-    auth::{Customer, OrderAccess, Scope, Staff, random},
+    auth::{Access, Authority, Customer, OrderAccess, Scope, Staff, random},
     domain::{
         change::{ChangeContext, Initiator},
         id::{Entity, Id},
@@ -44,10 +44,6 @@ impl Request {
         };
         let id = gateway.unwrap_or_else(|| event.lambda_context().request_id);
         Self { operation, event, id, now }
-    }
-
-    pub(super) fn operation(&self) -> &'static str {
-        self.operation
     }
 
     pub(super) fn event(&self) -> &lambda_http::Request {
@@ -97,7 +93,7 @@ impl Request {
     /// # Errors
     /// [`Error::TokenRequired`], [`Error::InvalidToken`], [`Error::InsufficientScope`].
     pub async fn staff(&self, keys: &Keys, scope: Scope) -> Result<Staff, Error> {
-        keys.verify(self.token()?).await?.staff(scope)
+        self.access(keys).await?.staff(scope)
     }
 
     /// Authorizes a user with `scope`, for their own data.
@@ -105,7 +101,7 @@ impl Request {
     /// # Errors
     /// As for [`Self::staff`].
     pub async fn customer(&self, keys: &Keys, scope: Scope) -> Result<Customer, Error> {
-        keys.verify(self.token()?).await?.customer(scope)
+        self.access(keys).await?.customer(scope)
     }
 
     /// Authorizes a caller for orders: all of them with `scope`, otherwise a customer's own.
@@ -113,17 +109,24 @@ impl Request {
     /// # Errors
     /// As for [`Self::staff`].
     pub async fn order_access(&self, keys: &Keys, scope: Scope) -> Result<OrderAccess, Error> {
-        keys.verify(self.token()?).await?.orders(scope)
+        self.access(keys).await?.orders(scope)
     }
 
     /// Returns the context of the changes that this request makes.
     pub fn context(&self, initiator: impl Into<Initiator>) -> ChangeContext {
         ChangeContext {
             initiator: initiator.into(),
+            client_id: None,
+            operation: self.operation,
             at: self.now,
             request_id: self.id.clone(),
             trace_id: self.trace_id(),
         }
+    }
+
+    /// Returns the context of the changes that this request makes for a caller.
+    pub fn context_of(&self, by: &Authority) -> ChangeContext {
+        ChangeContext { client_id: Some(by.client_id.clone()), ..self.context(by.subject) }
     }
 
     /// Returns the client's address as API Gateway saw it, never one from a header. An IPv6 address is reduced to its /64,
@@ -148,6 +151,13 @@ impl Request {
 
     pub fn is_post(&self) -> bool {
         *self.event.method() == Method::POST
+    }
+
+    /// Verifies the token, and names the caller in the log.
+    async fn access(&self, keys: &Keys) -> Result<Access, Error> {
+        let access = keys.verify(self.token()?).await?;
+        telemetry::set_actor(access.authority().subject);
+        Ok(access)
     }
 
     fn token(&self) -> Result<&str, Error> {

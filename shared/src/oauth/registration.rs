@@ -59,7 +59,16 @@ impl NewClient {
         let Self { name, scope, redirect_uris } = self.clone();
         let secret_hash =
             if redirect_uris.is_empty() { Some(hash(secret(id, keys)?.as_bytes())) } else { None };
-        Ok(ClientItem { id, name, scope, redirect_uris, secret_hash, created_at: now, created_by: by })
+        Ok(ClientItem {
+            id,
+            name,
+            scope,
+            redirect_uris,
+            secret_hash,
+            epoch: 0,
+            created_at: now,
+            created_by: by,
+        })
     }
 }
 

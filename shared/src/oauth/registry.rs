@@ -4,7 +4,7 @@ use futures_util::future;
 
 use super::credentials::ClientCredentials;
 use crate::{
-    auth::{FIRST_PARTY, Grant, Scopes, hash},
+    auth::{Authority, FIRST_PARTY, Grant, Scopes, hash},
     domain::user::Actor,
     error::{Error, OAuthError},
     store::clients::{ClientItem, Clients},
@@ -65,7 +65,13 @@ impl Registry {
         if !scope.are_within(&client.scope) {
             return Err(OAuthError::InvalidScope.into());
         }
-        Ok(Grant { subject: Actor::Client(client.id), client_id: id.to_owned(), session: None, scope })
+        let authority = Authority {
+            subject: Actor::Client(client.id),
+            client_id: id.to_owned(),
+            session: None,
+            epoch: client.epoch,
+        };
+        Ok(Grant { authority, scope })
     }
 
     pub(super) async fn find(&self, client_id: &str) -> Result<Option<ClientItem>, Error> {

@@ -27,7 +27,7 @@ mod refund;
 mod webhook;
 
 pub use checkout::Checkout;
-pub use erase::erase;
+pub use erase::{erase, erase_late};
 pub use fulfil::fulfil;
 pub use list::list;
 pub use pay::UNKNOWN_PAYMENT_METHOD;

@@ -20,7 +20,7 @@ use crate::{
 /// Places an order at the catalogue's prices and reserves its stock, all of it or nothing.
 ///
 /// # Errors
-/// [`Error::OutOfStock`], [`Error::PriceChanged`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
+/// [`Error::InvalidToken`], [`Error::OutOfStock`], [`Error::PriceChanged`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
 pub async fn place(
     orders: &Orders,
     customer: &Customer,
@@ -39,7 +39,7 @@ pub async fn place(
             PlaceOrderError::Invalid(errors) => Error::Validation(errors),
             PlaceOrderError::PriceChanged(total) => Error::PriceChanged(total),
         })?;
-        match orders.create(&order, &stocks, request).await? {
+        match orders.create(customer, &order, &stocks, request).await? {
             Placement::Placed => {
                 process::count(&order.timeline);
                 return Ok(request.first(order));

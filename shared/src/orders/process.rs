@@ -74,7 +74,7 @@ where
             Some(result) => request.completed(result)?,
             None => request.in_progress(subject),
         };
-        let record = RecordWrite::Insert(&record);
+        let record = RecordWrite::Insert(&record, by);
         match (save(orders, &before, order, &stocks, record, request.context()).await?, completed) {
             (Saved::Committed(_), Some(result)) => return Ok(Progress::Completed(request.first(result))),
             (Saved::Committed(saved), None) => return Ok(Progress::InProgress(Box::new(saved), subject)),

@@ -17,6 +17,7 @@ use super::{
     Item, if_condition_holds, integer, number,
     schema::{self, Key},
     update_if,
+    users::Locks,
 };
 use crate::{
     auth::KeySet,
@@ -241,14 +242,13 @@ impl Attempts {
         call.send().await.map(drop).map_err(aws::classify)
     }
 
-    /// Lifts the lock of an account.
-    pub async fn unlock(&self, email: &EmailAddress, now: Timestamp) -> Result<(), Error> {
-        for account in self.pseudonyms(email, now).await? {
-            let delete = self.client.delete_item().table_name(&self.table);
-            let delete = delete.set_key(Some(Key::Attempts { account }.item()));
-            delete.send().await.map_err(aws::classify)?;
-        }
-        Ok(())
+    /// Returns the counters whose deletion lifts the lock of an account.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the HMAC keys can't be read.
+    pub async fn locks(&self, email: &EmailAddress, now: Timestamp) -> Result<Locks, Error> {
+        let accounts = self.pseudonyms(email, now).await?.into_iter();
+        Ok(Locks(accounts.map(|account| Key::Attempts { account }).collect()))
     }
 
     /// Returns the partitions that hold data about attempts at an account.

@@ -2,25 +2,31 @@
 
 use aws_sdk_dynamodb::Client as DynamoDb;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
-    Page,
+    Page, audit,
     idempotency::{Idempotent, IdempotentRequest},
     pages,
     schema::Key,
+    tables::CommonTables,
     text,
     transaction::Transaction,
+    users::delete_existing,
+    withdrawals::Withdrawal,
 };
 use crate::{
     auth::{Scopes, Staff},
     aws,
     domain::{
+        change::ChangeContext,
         client::RedirectUri,
         id::Id,
         time::Timestamp,
         user::{Actor, Client},
     },
     error::Error,
+    telemetry::{self, Metric},
 };
 
 /// Partition of the list of all clients.
@@ -31,6 +37,7 @@ const LIST: &str = "CLIENT";
 pub struct Clients {
     pub(super) client: DynamoDb,
     pub(super) table: String,
+    pub(super) common: CommonTables,
 }
 
 /// An OAuth client as the table holds it. Clients with redirect URIs are public: they have no secret.
@@ -43,8 +50,18 @@ pub struct ClientItem {
     pub redirect_uris: Vec<RedirectUri>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_hash: Option<String>,
+    /// Raised when all its access tokens are to end.
+    #[serde(default)]
+    pub epoch: i64,
     pub created_at: Timestamp,
     pub created_by: Actor,
+}
+
+impl ClientItem {
+    /// Returns the part that the audit trail shows.
+    fn audited(&self) -> Value {
+        json!({"name": self.name, "scope": self.scope, "redirect_uris": self.redirect_uris})
+    }
 }
 
 impl Clients {
@@ -60,19 +77,26 @@ impl Clients {
     /// [`Error::IdempotencyKeyReused`].
     pub async fn create(
         &self,
-        _by: &Staff,
+        by: &Staff,
         client: ClientItem,
         request: &IdempotentRequest,
     ) -> Result<Idempotent<ClientItem>, Error> {
         let record = request.completed(&client)?;
         let mut item = Key::Client(client.id).on(serde_dynamo::to_item(&client).map_err(Error::internal)?);
         item.insert("list".to_owned(), text(LIST));
-        Transaction::new(&self.client, &self.table)
+        let event = audit::event(request.context(), client.id)?.created(client.audited());
+        let created = Transaction::new(&self.client, &self.table)
+            .authorized(by.authority(), &self.common)?
+            .audited(&event, &self.common)?
             .create(item, |_| Error::internal("a client of this id exists"))?
             .once(&record)?
             .commit()
             .await?
-            .result(request, client)
+            .result(request, client)?;
+        if !created.replayed && created.value.secret_hash.is_some() {
+            telemetry::count(Metric::MachineClientsMade);
+        }
+        Ok(created)
     }
 
     /// Lists the clients, newest first.
@@ -87,14 +111,21 @@ impl Clients {
         pages.read(|_| true, |client: &ClientItem| client.id).await
     }
 
-    /// Deletes a client. Its access tokens stay valid until they expire; its users' sessions can no longer be refreshed.
+    /// Deletes a client and ends its access tokens. Its users' sessions can no longer be refreshed.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn delete(&self, _by: &Staff, id: Id<Client>) -> Result<(), Error> {
-        // Read first: the retry of a conditional delete whose response was lost would fail.
-        self.get(id).await?.ok_or(Error::NotFound)?;
-        let delete = self.client.delete_item().table_name(&self.table).set_key(Some(Key::Client(id).item()));
-        delete.send().await.map(drop).map_err(aws::classify)
+    pub async fn delete(&self, by: &Staff, id: Id<Client>, context: &ChangeContext) -> Result<(), Error> {
+        let client = self.get(id).await?.ok_or(Error::NotFound)?;
+        let withdrawal = Withdrawal::Client { client: id, epoch: client.epoch + 1 };
+        let event = audit::event(context, id)?.changed(client.audited(), Value::Null);
+        Transaction::new(&self.client, &self.table)
+            .authorized(by.authority(), &self.common)?
+            .audited(&event, &self.common)?
+            .delete(delete_existing(&Key::Client(id)), |_| Error::NotFound)?
+            .withdraw(&withdrawal, &self.common, context.at)?
+            .commit()
+            .await
+            .map(drop)
     }
 }

@@ -15,12 +15,12 @@ use super::{
     users::at_epoch,
 };
 use crate::{
-    auth::{Grant, Scopes, hash, random},
+    auth::{Scopes, hash, random},
     domain::{
         client::RedirectUri,
         id::Id,
         time::Timestamp,
-        user::{Actor, Session, User},
+        user::{Session, User},
     },
     error::{Error, OAuthError},
 };
@@ -114,13 +114,7 @@ impl Sessions {
         if !fits {
             return Err(INVALID);
         }
-        let grant = Grant {
-            subject: Actor::User(code.user_id),
-            client_id: code.client_id,
-            session: Some(id),
-            scope: code.scope,
-        };
-        let (session, opened) = opening(id, code.user_id, code.epoch, grant, now)?;
+        let (session, opened) = opening(id, code.user_id, code.epoch, code.client_id, code.scope, now)?;
         let used = Update::builder()
             .set_key(Some(code_key(presented.code).item()))
             .update_expression("SET session_id = :session")

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Item, schema::Key};
 use crate::{
-    auth::hash,
+    auth::{OrderAccess, hash},
     domain::{change::ChangeContext, user::Actor},
     error::Error,
 };
@@ -20,7 +20,6 @@ const EXPIRES_AFTER: Duration = Duration::from_secs(48 * 60 * 60);
 /// A request with an idempotency key: caller, operation, key and payload identify it.
 pub struct IdempotentRequest {
     caller: Actor,
-    operation: &'static str,
     key_hash: String,
     payload_hash: String,
     context: ChangeContext,
@@ -43,13 +42,12 @@ impl IdempotentRequest {
     /// [`Error::Internal`] if the payload can't be serialized.
     pub fn new(
         caller: Actor,
-        operation: &'static str,
         key: &str,
         payload: &impl Serialize,
         context: ChangeContext,
     ) -> Result<Self, Error> {
         let payload = serde_json::to_vec(payload).map_err(Error::internal)?;
-        Ok(Self { caller, operation, key_hash: hash(key.as_bytes()), payload_hash: hash(&payload), context })
+        Ok(Self { caller, key_hash: hash(key.as_bytes()), payload_hash: hash(&payload), context })
     }
 
     /// Returns the context of the changes that this request makes.
@@ -89,7 +87,8 @@ impl IdempotentRequest {
     }
 
     pub(super) fn key(&self) -> Key {
-        let (caller, operation, key_hash) = (self.caller, self.operation, self.key_hash.clone());
+        let (caller, operation) = (self.caller, self.context.operation);
+        let key_hash = self.key_hash.clone();
         Key::Idempotency { caller, operation, key_hash }
     }
 
@@ -191,8 +190,8 @@ impl<T: DeserializeOwned> TryFrom<StoredRecord> for ExistingRecord<T> {
 /// Write of an idempotency record in a transaction.
 pub enum RecordWrite<'a> {
     None,
-    /// The first record of the request.
-    Insert(&'a Record),
+    /// The first record of the request, by a caller whose authority is checked.
+    Insert(&'a Record, &'a OrderAccess),
     /// The result of a process that the request has started.
     Complete(&'a Record),
 }

@@ -5,12 +5,14 @@ use aws_sdk_dynamodb::{
     types::{Update, builders::UpdateBuilder},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
-    Item, Page,
+    Item, Page, audit,
     idempotency::{Idempotent, IdempotentRequest},
-    item, number, pages,
+    item, number, origin, pages,
     schema::{self, Key},
+    tables::CommonTables,
     text,
     transaction::Transaction,
 };
@@ -18,6 +20,7 @@ use crate::{
     auth::Staff,
     aws,
     domain::{
+        change::ChangeContext,
         id::Id,
         inventory::{Movement, Stock},
         money::Money,
@@ -33,6 +36,7 @@ pub(super) const FIRST_VERSION: i64 = 1;
 pub struct Inventory {
     pub(super) client: Client,
     pub(super) table: String,
+    pub(super) common: CommonTables,
 }
 
 /// A stock as the table holds it, with copies of the price and status that an order's reservation must check.
@@ -42,9 +46,6 @@ pub struct StockItem {
     pub stock: Stock,
     /// Counts the changes, from 1.
     pub version: i64,
-    /// Id of the request that changed it last, if that was an order's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
     price: Money,
     status: ProductStatus,
 }
@@ -52,7 +53,7 @@ pub struct StockItem {
 impl StockItem {
     pub(super) fn opening(stock: &Stock, product: &Product) -> Self {
         let (price, status) = (product.details.price, product.status);
-        Self { stock: stock.clone(), version: FIRST_VERSION, request_id: None, price, status }
+        Self { stock: stock.clone(), version: FIRST_VERSION, price, status }
     }
 
     /// Returns whether the product is on sale at this price.
@@ -60,8 +61,9 @@ impl StockItem {
         self.status == ProductStatus::Active && self.price == price
     }
 
-    pub(super) fn item(&self) -> Result<Item, Error> {
-        let item = serde_dynamo::to_item(self).map_err(Error::internal)?;
+    pub(super) fn item(&self, context: &ChangeContext) -> Result<Item, Error> {
+        let mut item: Item = serde_dynamo::to_item(self).map_err(Error::internal)?;
+        item.insert("origin".to_owned(), origin(context)?);
         Ok(Key::Stock(self.stock.product_id).on(item))
     }
 }
@@ -81,7 +83,7 @@ impl Inventory {
     /// [`Error::NotFound`], [`Error::InsufficientStock`], [`Error::IdempotencyKeyReused`].
     pub async fn adjust(
         &self,
-        _by: &Staff,
+        by: &Staff,
         movement: Movement,
         request: &IdempotentRequest,
     ) -> Result<Idempotent<Movement>, Error> {
@@ -89,15 +91,21 @@ impl Inventory {
         let update = Update::builder()
             .set_key(Some(Key::Stock(movement.product_id).item()))
             .update_expression(
-                "SET on_hand = on_hand + :delta, available = available + :delta, updated_at = :now ADD version :one",
+                "SET on_hand = on_hand + :delta, available = available + :delta, updated_at = :now, origin = :origin \
+                 ADD version :one",
             )
             // A missing stock fails the condition, too.
             .condition_expression("available >= :taken")
             .expression_attribute_values(":delta", number(movement.delta))
             .expression_attribute_values(":taken", number(-movement.delta))
             .expression_attribute_values(":now", text(movement.created_at))
+            .expression_attribute_values(":origin", origin(request.context())?)
             .expression_attribute_values(":one", number(1));
+        let after = json!({"delta": movement.delta, "reason": movement.reason, "movement_id": movement.id});
+        let event = audit::event(request.context(), movement.product_id)?.created(after);
         Transaction::new(&self.client, &self.table)
+            .authorized(by.authority(), &self.common)?
+            .audited(&event, &self.common)?
             .update(update, short_of_stock)?
             .create(movement_item(&movement)?, movement_exists)?
             .once(&record)?
@@ -161,12 +169,17 @@ fn short_of_stock(stock: Option<&Item>) -> Error {
 }
 
 /// Updates the copies that a stock holds of its product's entry.
-pub(super) fn copy(product: &Product, low_stock_threshold: i64) -> Result<UpdateBuilder, Error> {
+pub(super) fn copy(
+    product: &Product,
+    low_stock_threshold: i64,
+    context: &ChangeContext,
+) -> Result<UpdateBuilder, Error> {
     let price = serde_dynamo::to_attribute_value(product.details.price).map_err(Error::internal)?;
     Ok(Update::builder()
         .set_key(Some(Key::Stock(product.id).item()))
         .update_expression(
-            "SET price = :price, #status = :status, low_stock_threshold = :threshold, updated_at = :now ADD version :one",
+            "SET price = :price, #status = :status, low_stock_threshold = :threshold, updated_at = :now, \
+             origin = :origin ADD version :one",
         )
         .condition_expression("attribute_exists(pk)")
         .expression_attribute_names("#status", "status")
@@ -174,5 +187,6 @@ pub(super) fn copy(product: &Product, low_stock_threshold: i64) -> Result<Update
         .expression_attribute_values(":status", text(product.status.into_str()))
         .expression_attribute_values(":threshold", number(low_stock_threshold))
         .expression_attribute_values(":now", text(product.updated_at))
+        .expression_attribute_values(":origin", origin(context)?)
         .expression_attribute_values(":one", number(1)))
 }

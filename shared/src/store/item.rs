@@ -10,7 +10,11 @@ use aws_sdk_dynamodb::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{aws, error::Error};
+use crate::{
+    aws,
+    domain::change::{ChangeContext, ChangeOrigin},
+    error::Error,
+};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -31,6 +35,11 @@ pub(super) fn text(value: impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }
 
+/// Serializes the origin of a change, for an item's attribute `origin`.
+pub(super) fn origin(context: &ChangeContext) -> Result<AttributeValue, Error> {
+    serde_dynamo::to_attribute_value(ChangeOrigin::from(context)).map_err(Error::internal)
+}
+
 pub(super) fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
@@ -45,6 +54,15 @@ pub struct Versioned<T> {
     #[serde(flatten)]
     pub value: T,
     pub version: i64,
+}
+
+/// An item with the origin of its last change.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Changed<T> {
+    #[serde(flatten)]
+    pub value: T,
+    #[serde(default)]
+    pub origin: Option<ChangeOrigin>,
 }
 
 /// Reads the item of a key, strongly consistent.

@@ -1,30 +1,36 @@
-//! Public keys of access tokens. They stay in memory, so that authorization costs no round trip.
+//! Public keys and withdrawn authority: all that a verifier of access tokens must know. It stays in memory, so that
+//! authorization costs no round trip.
 
-use std::sync::Arc;
+use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, types::Update};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
-    Item, if_condition_holds, number,
-    schema::{self, Key},
+    Item, audit, number,
+    schema::{Key, VERIFIERS},
+    tables::CommonTables,
     text,
+    transaction::Transaction,
+    withdrawals::{self, WithdrawalItem},
 };
 use crate::{
     auth::{self, Access, PublicKeys, TokenError},
     aws,
     cache::Cache,
-    domain::time::Timestamp,
+    domain::{change::ChangeContext, time::Timestamp, user::Actor},
     error::Error,
     telemetry,
 };
 
-/// Access to the table of public keys.
+/// Access to the Keys table.
 #[derive(Clone)]
 pub struct KeyTable {
     pub(super) client: Client,
     pub(super) table: String,
+    pub(super) common: CommonTables,
 }
 
 /// A public key as the table holds it. Its `sk` is its `kid`.
@@ -34,65 +40,132 @@ struct KeyItem {
     /// Base64url of the 32 bytes, as in a JWK (RFC 8037).
     x: String,
     /// TTL attribute: when the key is retired, in seconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_at: Option<i64>,
+    expires_at: i64,
+}
+
+/// Expiry of a key that is not retired: the year 2100.
+pub const NEVER: i64 = 4_102_444_800;
+/// The copy is read again after this time.
+const FRESH: Duration = Duration::from_secs(5);
+/// Each reading repeats this much of the time before the last one, for clocks that differ and indexes that lag.
+const OVERLAP: Duration = Duration::from_secs(60);
+
+/// A copy of what verifiers must know.
+#[derive(Clone)]
+struct Known {
+    keys: PublicKeys,
+    /// When each key is retired, in seconds since the Unix epoch.
+    retired_at: HashMap<String, i64>,
+    withdrawals: HashMap<Actor, WithdrawalItem>,
+    read_at: Timestamp,
+}
+
+impl Known {
+    fn empty() -> Self {
+        let (keys, retired_at, withdrawals) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { keys, retired_at, withdrawals, read_at: Timestamp::from_millis(0) }
+    }
+
+    /// Adds what was read since, and forgets what has expired.
+    fn with(&self, items: Vec<Item>, now: Timestamp) -> Result<Self, Error> {
+        let mut known = Self { read_at: now, ..self.clone() };
+        for item in items {
+            if item.contains_key("subject") {
+                let withdrawal: WithdrawalItem = serde_dynamo::from_item(item).map_err(Error::internal)?;
+                known.withdrawals.insert(withdrawal.subject, withdrawal);
+            } else {
+                let key: KeyItem = serde_dynamo::from_item(item).map_err(Error::internal)?;
+                let public = BASE64_URL_SAFE_NO_PAD.decode(key.x).map_err(Error::internal)?;
+                known.keys.insert(key.sk.clone(), public);
+                known.retired_at.insert(key.sk, key.expires_at);
+            }
+        }
+        known.retired_at.retain(|_, expires_at| *expires_at > now.as_seconds());
+        known.keys.retain(|kid, _| known.retired_at.contains_key(kid));
+        known.withdrawals.retain(|_, withdrawal| withdrawal.expires_at > now.as_seconds());
+        Ok(known)
+    }
+
+    fn verify(&self, token: &str, issuer: &str) -> Result<Access, TokenError> {
+        let access = auth::verify(token, &self.keys, issuer)?;
+        let withdrawal = self.withdrawals.get(&access.authority().subject);
+        if withdrawal.is_some_and(|withdrawal| withdrawal.ends(access.authority())) {
+            return Err(TokenError::Invalid);
+        }
+        Ok(access)
+    }
 }
 
 impl KeyTable {
     /// Publishes a key, unless it is already published.
-    pub async fn publish(&self, kid: &str, public: &[u8], now: Timestamp) -> Result<(), Error> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Jwk { kid: kid.to_owned() }.item()));
-        let update = update
-            .update_expression("SET x = :x, alg = :alg, created_at = if_not_exists(created_at, :now)")
-            .expression_attribute_values(":x", text(BASE64_URL_SAFE_NO_PAD.encode(public)))
-            .expression_attribute_values(":alg", text("EdDSA"))
-            .expression_attribute_values(":now", text(now));
-        update.send().await.map(drop).map_err(aws::classify)
+    pub async fn publish(&self, kid: &str, public: &[u8], context: &ChangeContext) -> Result<(), Error> {
+        let put = Item::from([
+            ("x".to_owned(), text(BASE64_URL_SAFE_NO_PAD.encode(public))),
+            ("alg".to_owned(), text("EdDSA")),
+            ("list".to_owned(), text(VERIFIERS)),
+            ("created_at".to_owned(), text(context.at)),
+            ("expires_at".to_owned(), number(NEVER)),
+        ]);
+        let event = audit::event(context, kid)?.created(json!({"state": "published"}));
+        let transaction = Transaction::new(&self.client, &self.table)
+            .create(Key::Jwk { kid: kid.to_owned() }.on(put), |_| Error::StaleVersion)?
+            .audited(&event, &self.common)?;
+        transaction.try_commit().await.map(drop)
     }
 
     /// Schedules the retirement of a key, unless it already is.
-    pub async fn retire(&self, kid: &str, at: Timestamp) -> Result<(), Error> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::Jwk { kid: kid.to_owned() }.item()));
-        let update = update
+    pub async fn retire(&self, kid: &str, at: Timestamp, context: &ChangeContext) -> Result<(), Error> {
+        let update = Update::builder()
+            .set_key(Some(Key::Jwk { kid: kid.to_owned() }.item()))
             .update_expression("SET expires_at = :at")
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(expires_at)")
-            .expression_attribute_values(":at", number(at.as_seconds()));
-        if_condition_holds(update.send().await).map(drop)
+            .condition_expression("expires_at = :never")
+            .expression_attribute_values(":at", number(at.as_seconds()))
+            .expression_attribute_values(":never", number(NEVER));
+        let event = audit::event(context, kid)?.created(json!({"state": "retired", "retired_at": at}));
+        let transaction = Transaction::new(&self.client, &self.table)
+            .update(update, |_| Error::StaleVersion)?
+            .audited(&event, &self.common)?;
+        transaction.try_commit().await.map(drop)
     }
 
     /// Reads the keys that are not retired.
     pub async fn read(&self, now: Timestamp) -> Result<PublicKeys, Error> {
-        let query = self.client.query().table_name(&self.table).key_condition_expression("pk = :pk");
-        let answer =
-            query.expression_attribute_values(":pk", text(schema::PUBLIC_KEY_PARTITION)).send().await;
-        let items: Vec<Item> = answer.map_err(aws::classify)?.items.into_iter().flatten().collect();
-        let items: Vec<KeyItem> = serde_dynamo::from_items(items).map_err(Error::internal)?;
-        let valid = |item: &KeyItem| item.expires_at.is_none_or(|at| at > now.as_seconds());
-        let key = |item: KeyItem| Ok((item.sk, BASE64_URL_SAFE_NO_PAD.decode(item.x)?));
-        let keys: Result<PublicKeys, base64::DecodeError> =
-            items.into_iter().filter(valid).map(key).collect();
-        keys.map_err(Error::internal)
+        Ok(self.update(&Known::empty(), now).await?.keys)
+    }
+
+    /// Brings a copy up to date. The index is sorted by expiry, and each withdrawal expires a fixed time after it was made,
+    /// so that one Query returns what is new and all keys in use.
+    async fn update(&self, known: &Known, now: Timestamp) -> Result<Known, Error> {
+        let after = (known.read_at + withdrawals::LIFETIME).as_seconds() - OVERLAP.as_secs() as i64;
+        let after = after.max(now.as_seconds());
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let query = self.client.query().table_name(&self.table).index_name("verifiers");
+            let query = query
+                .key_condition_expression("#list = :list AND expires_at > :after")
+                .expression_attribute_names("#list", "list")
+                .expression_attribute_values(":list", text(VERIFIERS))
+                .expression_attribute_values(":after", number(after));
+            let page = query.set_exclusive_start_key(start).send().await.map_err(aws::classify)?;
+            items.extend(page.items.into_iter().flatten());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return known.with(items, now);
+            }
+        }
     }
 }
 
-/// Verifier of access tokens, with its keys in memory.
+/// Verifier of access tokens, with its copy in memory.
 pub struct Keys {
     table: KeyTable,
     issuer: String,
-    cache: Cache<PublicKeys>,
+    cache: Cache<Known>,
 }
 
 impl Keys {
     pub(super) fn new(table: KeyTable, issuer: String) -> Self {
-        Self { table, issuer, cache: Cache::new("the public keys") }
+        Self { table, issuer, cache: Cache::new("what verifiers must know", FRESH) }
     }
 
     /// Reads the keys before the first request arrives. If that fails, the first request tries again.
@@ -101,8 +174,8 @@ impl Keys {
     }
 
     /// Returns the keys that are not retired, by `kid`.
-    pub async fn published(&self) -> Result<Arc<PublicKeys>, Error> {
-        Ok(self.cache.get(async || self.read().await).await?.value)
+    pub async fn published(&self) -> Result<PublicKeys, Error> {
+        Ok(self.cache.get(async || self.read().await).await?.value.keys.clone())
     }
 
     /// Verifies an access token.
@@ -111,11 +184,11 @@ impl Keys {
     /// [`Error::InvalidToken`], [`Error::Unavailable`] if the keys can't be read.
     pub async fn verify(&self, token: &str) -> Result<Access, Error> {
         let known = self.cache.get(async || self.read().await).await?;
-        let mut access = auth::verify(token, &known.value, &self.issuer);
+        let mut access = known.value.verify(token, &self.issuer);
         if access == Err(TokenError::UnknownKey) {
             if known.may_be_repeated() {
                 let read = self.cache.load(async || self.read().await).await?;
-                access = auth::verify(token, &read.value, &self.issuer);
+                access = read.value.verify(token, &self.issuer);
             } else if known.failed {
                 return Err(Error::Unavailable("the keys could not be read".into()));
             }
@@ -123,7 +196,11 @@ impl Keys {
         access.map_err(|_| Error::InvalidToken)
     }
 
-    async fn read(&self) -> Result<PublicKeys, Error> {
-        self.table.read(telemetry::now()).await
+    async fn read(&self) -> Result<Known, Error> {
+        let now = telemetry::now();
+        match self.cache.value() {
+            Some(known) => self.table.update(&known, now).await,
+            None => self.table.update(&Known::empty(), now).await,
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     text,
     transaction::Transaction,
     users::{Account, Users, opening_profile, raise_epoch},
+    withdrawals::Withdrawal,
 };
 use crate::{
     auth::Customer,
@@ -88,7 +89,7 @@ impl Users {
         self.read(Key::Login(email.clone())).await
     }
 
-    /// Sets a new password and ends all other sessions of the caller.
+    /// Sets a new password and ends all other sessions of the caller, with their access tokens.
     ///
     /// # Errors
     /// [`Error::InvalidToken`] if the caller's session has ended, [`Error::InvalidCredentials`] if the account has changed
@@ -104,7 +105,7 @@ impl Users {
             .update(set_password(checked.email(), checked.epoch(), &password, now), |_| {
                 Error::InvalidCredentials
             })?
-            .update(raise_epoch(by.id()), |_| Error::InvalidToken)?;
+            .update(raise_epoch(by.id(), checked.epoch()), |_| Error::InvalidToken)?;
         if let Some(session) = by.session() {
             let kept = Update::builder()
                 .set_key(Some(Key::Session(by.id(), session).item()))
@@ -114,20 +115,22 @@ impl Users {
                 .expression_attribute_values(":one", number(1));
             transaction = transaction.update(kept, |_| Error::InvalidToken)?;
         }
-        transaction.commit().await.map(drop)
+        let withdrawal =
+            Withdrawal::Account { user: by.id(), epoch: checked.epoch() + 1, kept: by.session() };
+        transaction.withdraw_own(by.authority(), &withdrawal, &self.common, now)?.commit().await.map(drop)
     }
 
-    /// Ends all sessions of the caller, including the current one.
-    pub async fn end_sessions(&self, _by: &Customer, account: &Account) -> Result<(), Error> {
-        let login = Update::builder()
-            .set_key(Some(Key::Login(account.user.email.clone()).item()))
-            .update_expression("SET epoch = epoch + :one")
-            .condition_expression("user_id = :user")
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":user", text(account.user.id));
+    /// Ends all sessions and access tokens of the caller, including the current one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`], also if they have been ended since `account` was read.
+    pub async fn end_sessions(&self, by: &Customer, account: &Account, now: Timestamp) -> Result<(), Error> {
+        let epoch = account.epoch;
+        let withdrawal = Withdrawal::Account { user: by.id(), epoch: epoch + 1, kept: None };
         Transaction::new(&self.client, &self.table)
-            .update(login, |_| Error::InvalidToken)?
-            .update(raise_epoch(account.user.id), |_| Error::InvalidToken)?
+            .update(raise_login_epoch(&account.user.email, by.id(), epoch), |_| Error::InvalidToken)?
+            .update(raise_epoch(by.id(), epoch), |_| Error::InvalidToken)?
+            .withdraw_own(by.authority(), &withdrawal, &self.common, now)?
             .commit()
             .await
             .map(drop)
@@ -157,6 +160,17 @@ pub(super) fn opening_login(user: &User, password: PasswordHash) -> Result<Item,
     };
     let item = serde_dynamo::to_item(login).map_err(Error::internal)?;
     Ok(Key::Login(user.email.clone()).on(item))
+}
+
+/// Ends all sessions of an account, on its log-in, unless they have been ended since.
+pub(super) fn raise_login_epoch(email: &EmailAddress, user: Id<User>, from: i64) -> UpdateBuilder {
+    Update::builder()
+        .set_key(Some(Key::Login(email.clone()).item()))
+        .update_expression("SET epoch = epoch + :one")
+        .condition_expression("user_id = :user AND epoch = :epoch")
+        .expression_attribute_values(":one", number(1))
+        .expression_attribute_values(":epoch", number(from))
+        .expression_attribute_values(":user", text(user))
 }
 
 /// Sets a password and ends all sessions, unless they have been ended since.

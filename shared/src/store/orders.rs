@@ -7,23 +7,25 @@ use aws_sdk_dynamodb::{
     types::{Update, builders::UpdateBuilder},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 use super::{
-    Item, Page, Versioned, batch,
+    Item, Page, Versioned, audit, batch,
     idempotency::{ExistingRecord, Idempotent, IdempotentRequest, RecordWrite, StoredRecord},
     inventory::{self, StockItem},
-    item, number, pages,
+    item, number, origin, pages,
     schema::{self, Key},
+    tables::CommonTables,
     text,
     transaction::{Committed, FailedCondition, Transaction},
 };
 use crate::{
-    auth::{OrderAccess, Staff, random},
+    auth::{Customer, OrderAccess, Staff, random},
     domain::{
         change::ChangeContext,
         id::Id,
         inventory::{Movement, MovementReason, StockChange, StockChanges},
-        order::{Line, NewOrder, Order, OrderStatus},
+        order::{Line, NewOrder, Order, OrderStatus, TimelineEvent},
         order_id::OrderId,
         product::Product,
         user::User,
@@ -42,6 +44,7 @@ pub struct Orders {
     pub(super) table: String,
     /// Table of the stocks, in functions that change them.
     pub(super) products: Option<String>,
+    pub(super) common: CommonTables,
 }
 
 /// Result of saving a change.
@@ -155,9 +158,10 @@ impl Orders {
     /// Creates an order and reserves its stock, if price, status and quantity of every line still allow it.
     ///
     /// # Errors
-    /// [`Error::IdempotencyKeyReused`].
+    /// [`Error::InvalidToken`], [`Error::IdempotencyKeyReused`].
     pub async fn create(
         &self,
+        by: &Customer,
         order: &Order,
         stocks: &StockChanges,
         request: &IdempotentRequest,
@@ -170,9 +174,14 @@ impl Orders {
             let reservation = reserve(line, stocks, request.context())?;
             transaction = transaction.update(reservation, |_| Error::StaleVersion)?;
         }
+        let transaction = transaction.authorized(by.authority(), &self.common)?;
+        let authority = order.lines.len() + 1;
         match transaction.in_table(&self.table).once(&record)?.try_commit().await? {
             Ok(Committed::Now) => Ok(Placement::Placed),
             Ok(Committed::Before(earlier)) => Ok(Placement::Replayed(Box::new(earlier.replay()?))),
+            Err(failed) if failed.iter().any(|condition| condition.index == authority) => {
+                Err(Error::InvalidToken)
+            }
             Err(failed) => Ok(match short_lines(&order.lines, failed)? {
                 Some(short) => Placement::OutOfStock(short),
                 None => Placement::Conflict,
@@ -203,7 +212,7 @@ impl Orders {
             transaction = transaction.in_table(self.products()?);
         }
         for change in stocks.iter() {
-            transaction = transaction.update(change_stock(change, context), |_| {
+            transaction = transaction.update(change_stock(change, context)?, |_| {
                 Error::internal("a stock holds less than orders have reserved")
             })?;
             if let Some(movement) = movement(change, order.id, context)? {
@@ -214,7 +223,19 @@ impl Orders {
         let transaction = transaction.in_table(&self.table);
         let transaction = match record {
             RecordWrite::None => transaction,
-            RecordWrite::Insert(record) => transaction.once(record)?,
+            RecordWrite::Insert(record, by) => {
+                let transaction = transaction.authorized(by.authority(), &self.common)?;
+                let transaction = match by {
+                    OrderAccess::Own(_) => transaction,
+                    OrderAccess::Any(_) => {
+                        let events = order.events_since(&before.value).iter();
+                        let events: Vec<Value> = events.map(TimelineEvent::audited).collect();
+                        let event = audit::event(context, order.id)?.created(json!({"events": events}));
+                        transaction.audited(&event, &self.common)?
+                    }
+                };
+                transaction.once(record)?
+            }
             RecordWrite::Complete(record) => transaction.completing(record)?,
         };
         match transaction.commit().await {
@@ -324,33 +345,33 @@ fn reserve(line: &Line, stocks: &StockChanges, context: &ChangeContext) -> Resul
     let change = stocks.iter().find(|change| change.product_id == line.product_id);
     let change = change.ok_or_else(|| Error::internal("a line of the order reserves no stock"))?;
     let price = serde_dynamo::to_attribute_value(line.unit_price).map_err(Error::internal)?;
-    Ok(change_stock(change, context)
+    Ok(change_stock(change, context)?
         .condition_expression("available >= :less_available AND price = :price AND #status = :active")
         .expression_attribute_names("#status", "status")
         .expression_attribute_values(":price", price)
         .expression_attribute_values(":active", text("active")))
 }
 
-fn change_stock(change: &StockChange, context: &ChangeContext) -> UpdateBuilder {
+fn change_stock(change: &StockChange, context: &ChangeContext) -> Result<UpdateBuilder, Error> {
     let update = Update::builder()
         .set_key(Some(Key::Stock(change.product_id).item()))
         .update_expression(
             "SET on_hand = on_hand + :on_hand, reserved = reserved + :reserved, available = available + :available, \
-             updated_at = :now, request_id = :request ADD version :one",
+             updated_at = :now, origin = :origin ADD version :one",
         )
         .expression_attribute_values(":on_hand", number(change.on_hand))
         .expression_attribute_values(":reserved", number(change.reserved))
         .expression_attribute_values(":available", number(change.available))
         .expression_attribute_values(":less_available", number(-change.available))
         .expression_attribute_values(":now", text(context.at))
-        .expression_attribute_values(":request", text(&context.request_id))
+        .expression_attribute_values(":origin", origin(context)?)
         .expression_attribute_values(":one", number(1));
     if change.reserved > 0 {
-        return update;
+        return Ok(update);
     }
-    update
+    Ok(update
         .condition_expression("reserved >= :less_reserved AND available >= :less_available")
-        .expression_attribute_values(":less_reserved", number(-change.reserved))
+        .expression_attribute_values(":less_reserved", number(-change.reserved)))
 }
 
 /// Makes the ledger entry of a change that moves pieces in or out of the warehouse.

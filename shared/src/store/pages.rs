@@ -4,7 +4,11 @@ use aws_sdk_dynamodb::{Client, operation::query::builders::QueryFluentBuilder};
 use serde::de::DeserializeOwned;
 
 use super::{Item, Page, text};
-use crate::{aws, error::Error};
+use crate::{
+    aws,
+    domain::id::{Entity, Id},
+    error::Error,
+};
 
 /// Maximum DynamoDB pages that one request reads to satisfy its filters.
 pub(super) const MAX_PAGES: usize = 4;
@@ -49,6 +53,30 @@ pub(super) fn of_partition(
         .expression_attribute_values(":prefix", text(prefix))
         .limit(self::limit(limit));
     Pages { query, limit, start }
+}
+
+/// Queries a partition of the table or of an index for ids in a range, last one first.
+pub(super) fn within<T: Entity>(
+    client: &Client,
+    table: &str,
+    index: Option<&str>,
+    (name, value): (&str, String),
+    (first, last): (Id<T>, Id<T>),
+    limit: usize,
+) -> Pages {
+    let query = client
+        .query()
+        .table_name(table)
+        .set_index_name(index.map(str::to_owned))
+        .scan_index_forward(false)
+        .key_condition_expression("#partition = :partition AND #id BETWEEN :first AND :last")
+        .expression_attribute_names("#partition", name)
+        .expression_attribute_names("#id", if index.is_some() { "id" } else { "sk" })
+        .expression_attribute_values(":partition", text(value))
+        .expression_attribute_values(":first", text(first))
+        .expression_attribute_values(":last", text(last))
+        .limit(self::limit(limit));
+    Pages { query, limit, start: None }
 }
 
 /// Returns the limit of a Query for one page: one item more shows whether there is a next page.

@@ -6,14 +6,16 @@ use aws_sdk_dynamodb::{
     Client,
     types::{AttributeValue, Update, builders::UpdateBuilder},
 };
+use serde_json::json;
 
 use super::{
-    Item, Versioned,
+    Item, Versioned, audit,
     idempotency::{Idempotent, IdempotentRequest},
     if_condition_holds,
     inventory::{self, StockItem},
-    number,
+    number, origin,
     schema::{self, Key},
+    tables::CommonTables,
     text,
     transaction::Transaction,
 };
@@ -21,10 +23,11 @@ use crate::{
     auth::Staff,
     aws,
     domain::{
+        audit::AuditEvent,
+        change::ChangeContext,
         id::Id,
         inventory::{Movement, Stock},
         product::{Availability, Details, Editable, NewProduct, Product, ProductStatus},
-        time::Timestamp,
     },
     error::Error,
     telemetry,
@@ -35,6 +38,7 @@ use crate::{
 pub struct Products {
     pub(super) client: Client,
     pub(super) table: String,
+    pub(super) common: CommonTables,
 }
 
 /// A catalogue entry with its stock, read together.
@@ -122,14 +126,20 @@ impl Products {
         let sku = Item::from([("product_id".to_owned(), text(product.id))]);
         let mut transaction = Transaction::new(&self.client, &self.table)
             .create(Key::Sku(product.sku.clone()).on(sku), |_| Error::SkuTaken)?
-            .create(entry_item(&product)?, |_| Error::internal("a product of this id exists"))?
-            .create(StockItem::opening(&stock, &product).item()?, |_| {
+            .create(entry_item(&product, request.context())?, |_| {
+                Error::internal("a product of this id exists")
+            })?
+            .create(StockItem::opening(&stock, &product).item(request.context())?, |_| {
                 Error::internal("a stock of this id exists")
             })?;
         if let Some(movement) = Movement::opening(movement, &stock, by.id()) {
             transaction =
                 transaction.create(inventory::movement_item(&movement)?, inventory::movement_exists)?;
         }
+        let after = json!({"sku": product.sku, "price": product.details.price, "stock": stock.on_hand});
+        let event = audit::event(request.context(), product.id)?.created(after);
+        let transaction =
+            transaction.authorized(by.authority(), &self.common)?.audited(&event, &self.common)?;
         transaction.once(&record)?.commit().await?.result(request, product)
     }
 
@@ -139,19 +149,21 @@ impl Products {
     /// [`Error::StaleVersion`].
     pub async fn update(
         &self,
-        _by: &Staff,
+        by: &Staff,
         entry: CatalogueEntry,
         to: Editable,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<CatalogueEntry, Error> {
+        let (before, after) = (json!(entry.editable()), json!(to));
+        let event = audit::event(context, entry.product.id)?.changed(before, after);
         let Editable { details, low_stock_threshold } = to;
         let with_stock = (details.price, low_stock_threshold)
             != (entry.product.details.price, entry.stock.low_stock_threshold);
         let stock = Stock { low_stock_threshold, ..entry.stock };
         let product =
-            Product { details, availability: stock.availability(), updated_at: now, ..entry.product };
+            Product { details, availability: stock.availability(), updated_at: context.at, ..entry.product };
         let changed = CatalogueEntry { product, version: entry.version + 1, stock };
-        self.replace(&changed, with_stock).await?;
+        self.replace(self.change(by, &event)?, &changed, with_stock, context).await?;
         Ok(changed)
     }
 
@@ -159,19 +171,42 @@ impl Products {
     ///
     /// # Errors
     /// [`Error::StaleVersion`].
-    pub async fn archive(&self, _by: &Staff, entry: CatalogueEntry, now: Timestamp) -> Result<(), Error> {
-        let product = Product { status: ProductStatus::Archived, updated_at: now, ..entry.product };
-        self.replace(&CatalogueEntry { product, version: entry.version + 1, ..entry }, true).await
+    pub async fn archive(
+        &self,
+        by: &Staff,
+        entry: CatalogueEntry,
+        context: &ChangeContext,
+    ) -> Result<(), Error> {
+        let (before, after) =
+            (json!({"status": entry.product.status}), json!({"status": ProductStatus::Archived}));
+        let event = audit::event(context, entry.product.id)?.changed(before, after);
+        let product = Product { status: ProductStatus::Archived, updated_at: context.at, ..entry.product };
+        let archived = CatalogueEntry { product, version: entry.version + 1, ..entry };
+        self.replace(self.change(by, &event)?, &archived, true, context).await
+    }
+
+    /// Begins a change by staff.
+    fn change(&self, by: &Staff, event: &AuditEvent) -> Result<Transaction<'_>, Error> {
+        Transaction::new(&self.client, &self.table)
+            .authorized(by.authority(), &self.common)?
+            .audited(event, &self.common)
     }
 
     /// Replaces the previous version of an entry, and the copies in its stock if they have changed.
-    async fn replace(&self, entry: &CatalogueEntry, with_stock: bool) -> Result<(), Error> {
-        let transaction = Transaction::new(&self.client, &self.table)
-            .update(replace_entry(&entry.product, entry.version)?, |_| Error::StaleVersion)?;
+    async fn replace(
+        &self,
+        transaction: Transaction<'_>,
+        entry: &CatalogueEntry,
+        with_stock: bool,
+        context: &ChangeContext,
+    ) -> Result<(), Error> {
+        let transaction = transaction
+            .update(replace_entry(&entry.product, entry.version, context)?, |_| Error::StaleVersion)?;
         let transaction = if with_stock {
-            transaction.update(inventory::copy(&entry.product, entry.stock.low_stock_threshold)?, |_| {
-                Error::NotFound
-            })?
+            transaction
+                .update(inventory::copy(&entry.product, entry.stock.low_stock_threshold, context)?, |_| {
+                    Error::NotFound
+                })?
         } else {
             transaction
         };
@@ -217,22 +252,24 @@ fn derived(product: &Product) -> [(&'static str, AttributeValue); 4] {
     ]
 }
 
-fn entry_item(product: &Product) -> Result<Item, Error> {
+fn entry_item(product: &Product, context: &ChangeContext) -> Result<Item, Error> {
     let item = serde_dynamo::to_item(product).map_err(Error::internal)?;
     let mut item = Key::Product(product.id).on(item);
     item.extend(derived(product).map(|(name, value)| (name.to_owned(), value)));
     item.insert("version".to_owned(), number(1));
+    item.insert("origin".to_owned(), origin(context)?);
     item.insert("stock_version".to_owned(), number(inventory::FIRST_VERSION));
     Ok(item)
 }
 
 /// Updates everything of an entry but the availability, which products-availability maintains.
-fn replace_entry(product: &Product, version: i64) -> Result<UpdateBuilder, Error> {
+fn replace_entry(product: &Product, version: i64, context: &ChangeContext) -> Result<UpdateBuilder, Error> {
     let mut attributes: Item = serde_dynamo::to_item(&product.details).map_err(Error::internal)?;
     attributes.extend(derived(product).map(|(name, value)| (name.to_owned(), value)));
     attributes.insert("status".to_owned(), text(product.status.into_str()));
     attributes.insert("updated_at".to_owned(), text(product.updated_at));
     attributes.insert("version".to_owned(), number(version));
+    attributes.insert("origin".to_owned(), origin(context)?);
 
     let assignments: Vec<String> = attributes.keys().map(|name| format!("#{name} = :{name}")).collect();
     let names = attributes.keys().map(|name| (format!("#{name}"), name.clone())).collect();

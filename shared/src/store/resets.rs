@@ -10,6 +10,7 @@ use super::{
     schema::Key,
     transaction::Transaction,
     users::{Users, delete_existing, raise_epoch},
+    withdrawals::Withdrawal,
 };
 use crate::{
     auth::MailToken,
@@ -44,7 +45,7 @@ impl Users {
         self.put(Key::Reset(email.clone(), id).on(item)).await
     }
 
-    /// Sets a new password, ends all sessions, and uses up the mailed token.
+    /// Sets a new password, ends all sessions and access tokens, and uses up the mailed token.
     ///
     /// # Errors
     /// [`Error::TokenExpired`] if the token is used up, expired, or older than the current password.
@@ -61,10 +62,12 @@ impl Users {
         if reset.expires_at <= now.as_seconds() || reset.created_at < login.password_changed_at {
             return Err(Error::TokenExpired);
         }
+        let withdrawal = Withdrawal::Account { user: login.user_id, epoch: login.epoch + 1, kept: None };
         Transaction::new(&self.client, &self.table)
             .delete(delete_existing(&Key::Reset(token.email.clone(), token.id)), |_| Error::TokenExpired)?
             .update(set_password(&token.email, login.epoch, &password, now), |_| Error::TokenExpired)?
-            .update(raise_epoch(login.user_id), |_| Error::TokenExpired)?
+            .update(raise_epoch(login.user_id, login.epoch), |_| Error::TokenExpired)?
+            .withdraw(&withdrawal, &self.common, now)?
             .commit()
             .await
             .map(drop)

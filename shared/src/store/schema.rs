@@ -21,14 +21,19 @@
 //! | | [authorization code](super::codes) | `CODE#hash` | `CODE` |
 //! | | [OAuth client](super::clients) | `CLIENT#id` | `CLIENT` |
 //! | | [idempotency record](super::idempotency) | `USER#id` | `IDEM#operation#hash of key` |
+//! | Audit | [event of the audit trail](super::audit) | `AUDIT#id of the object` | its id |
 //! | Keys | [public key](super::keys) | `KEY` | `kid` |
+//! | | [withdrawal](super::withdrawals) | `WITHDRAWN#user or client` | number of the copy |
 //!
 //! Entry and stock share a partition, so that one Query reads both, but are separate items, so that a sale rewrites
 //! neither the description nor the list indexes. Only entries are in the six list indexes: `status` or
 //! `status_category` × newest, price, name. These hold summaries without the description.
+//!
+//! The index `verifiers` of the Keys table holds what a verifier of tokens must know, by the time at which it may forget it.
 
 use super::{Item, text};
 use crate::domain::{
+    audit::AuditEvent,
     id::Id,
     inventory::Movement,
     order::DueQueue,
@@ -42,8 +47,9 @@ pub(super) const ENTRY: &str = "ENTRY";
 pub(super) const MOVEMENT_PREFIX: &str = "MOVE#";
 pub(super) const ORDER_PREFIX: &str = "ORDER#";
 pub(super) const SENT_MAIL_PREFIX: &str = "MAIL#";
-/// Partition of all public keys.
-pub(super) const PUBLIC_KEY_PARTITION: &str = "KEY";
+/// Partition of the index `verifiers` of the Keys table.
+pub(super) const VERIFIERS: &str = "VERIFIERS";
+const PUBLIC_KEY_PARTITION: &str = "KEY";
 const STOCK: &str = "ENTRY#STOCK";
 const PROFILE: &str = "PROFILE";
 const LOGIN: &str = "LOGIN";
@@ -92,8 +98,16 @@ pub(super) enum Key {
         hash: String,
     },
     Client(Id<Client>),
+    Audit {
+        object: String,
+        id: Id<AuditEvent>,
+    },
     Jwk {
         kid: String,
+    },
+    Withdrawal {
+        subject: Actor,
+        copy: u8,
     },
     /// Does not exist: health-get reads it to check the connection.
     Health,
@@ -130,7 +144,9 @@ impl Key {
             Self::Code { hash } => (format!("CODE#{hash}"), "CODE".to_owned()),
             Self::Client(id) => (client_partition(*id), "CLIENT".to_owned()),
             Self::Health => ("HEALTH".to_owned(), "HEALTH".to_owned()),
+            Self::Audit { object, id } => (audit_partition(object), id.to_string()),
             Self::Jwk { kid } => (PUBLIC_KEY_PARTITION.to_owned(), kid.clone()),
+            Self::Withdrawal { subject, copy } => (format!("WITHDRAWN#{subject}"), copy.to_string()),
         }
     }
 
@@ -200,6 +216,11 @@ pub(super) fn sent_mail_prefix(kind: &str) -> String {
 /// Partition of the log-in attempts at an account, given its pseudonym.
 pub(super) fn attempts_partition(account: &str) -> String {
     format!("ATTEMPT#{account}")
+}
+
+/// Partition of the changes of an object.
+pub(super) fn audit_partition(object: &str) -> String {
+    format!("AUDIT#{object}")
 }
 
 fn client_partition(id: Id<Client>) -> String {

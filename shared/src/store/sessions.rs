@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::{
-    operation::update_item::builders::UpdateItemFluentBuilder,
-    types::{ReturnValue, Update},
-};
+use aws_sdk_dynamodb::types::{ReturnValue, Update, builders::UpdateBuilder};
 use futures_util::future;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Item, if_condition_holds,
+    Item,
     logins::Authenticated,
     number,
     schema::Key,
@@ -18,9 +15,10 @@ use super::{
     transaction::Transaction,
     update_if,
     users::{Users, at_epoch},
+    withdrawals::Withdrawal,
 };
 use crate::{
-    auth::{Grant, KeySet, RefreshToken, Scopes},
+    auth::{Authority, FIRST_PARTY, Grant, KeySet, RefreshToken, Scopes},
     domain::{
         id::Id,
         time::Timestamp,
@@ -76,7 +74,7 @@ pub struct OpenSession {
 }
 
 impl Sessions {
-    /// Begins a session after a password was verified, and renews the password's hash if its parameters are outdated.
+    /// Begins a session of the shop's own storefront after a password was verified, and renews the password's hash if its parameters are outdated.
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`] if the account has changed since.
@@ -84,7 +82,6 @@ impl Sessions {
         &self,
         user: &Authenticated,
         id: Id<Session>,
-        grant: Grant,
         now: Timestamp,
     ) -> Result<OpenSession, Error> {
         let login = Key::Login(user.email().clone());
@@ -101,7 +98,8 @@ impl Sessions {
                 transaction.update(renew, |_| Error::InvalidCredentials)?
             }
         };
-        let (item, opened) = opening(id, user.user(), user.epoch(), grant, now)?;
+        let (client_id, scope) = (FIRST_PARTY.to_owned(), user.role().scopes());
+        let (item, opened) = opening(id, user.user(), user.epoch(), client_id, scope, now)?;
         transaction.create(item, |_| Error::internal("a session of this id exists"))?.commit().await?;
         Ok(opened)
     }
@@ -165,12 +163,13 @@ impl Sessions {
         };
         let account = account?.filter(|account| account.epoch == session.epoch);
         account.ok_or(INVALID)?;
-        let grant = Grant {
+        let authority = Authority {
             subject: Actor::User(presented.user),
             client_id: session.client_id,
             session: Some(presented.session),
-            scope: scope.cloned().unwrap_or(session.scope),
+            epoch: session.epoch,
         };
+        let grant = Grant { authority, scope: scope.cloned().unwrap_or(session.scope) };
         Ok(OpenSession { grant, refresh_token: token })
     }
 
@@ -211,7 +210,7 @@ impl Sessions {
         Err(INVALID)
     }
 
-    /// Ends a session on request of a client that holds one of its tokens. Its access tokens stay valid until they expire.
+    /// Ends a session and its access tokens on request of a client that holds one of its tokens.
     ///
     /// # Errors
     /// [`OAuthError::InvalidGrant`] if the session is another client's.
@@ -224,17 +223,17 @@ impl Sessions {
     ) -> Result<(), Error> {
         const OTHER: Error =
             Error::OAuth(OAuthError::InvalidGrant("The token was issued to another client."));
-        let update = self.ending(user, session, "ended_at", now);
-        let Some(client_id) = client_id else {
-            return if_condition_holds(update.send().await).map(drop);
+        let mut update = ending(user, session, "ended_at", now);
+        if let Some(client_id) = client_id {
+            update = update
+                .condition_expression("attribute_exists(token_hash) AND client_id = :client")
+                .expression_attribute_values(":client", text(client_id));
+        }
+        let is_other = |item: &Item| {
+            client_id.is_some_and(|own| item.get("client_id").is_some_and(|other| *other != text(own)))
         };
-        let update = update
-            .condition_expression("attribute_exists(token_hash) AND client_id = :client")
-            .expression_attribute_values(":client", text(client_id));
-        match update_if(update).await? {
-            Err(Some(session)) if session.get("client_id").is_some_and(|other| *other != text(client_id)) => {
-                Err(OTHER)
-            }
+        match self.end(user, session, update, now).await? {
+            Some(item) if is_other(&item) => Err(OTHER),
             _ => Ok(()),
         }
     }
@@ -248,27 +247,38 @@ impl Sessions {
     ) -> Result<(), Error> {
         let what = "ended a session: a token or code was used twice";
         telemetry::warn(what, &session.to_string());
-        if if_condition_holds(self.ending(user, session, "reused_at", now).send().await)?.is_some() {
+        let update = ending(user, session, "reused_at", now);
+        if self.end(user, session, update, now).await?.is_none() {
             telemetry::count(Metric::TokensReused);
         }
         Ok(())
     }
 
-    fn ending(
+    /// Ends a session and its access tokens. Returns the item that refused it: empty if there is no such session.
+    async fn end(
         &self,
         user: Id<User>,
         session: Id<Session>,
-        moment: &str,
+        update: UpdateBuilder,
         now: Timestamp,
-    ) -> UpdateItemFluentBuilder {
-        let update = self.users.client.update_item().table_name(&self.users.table);
-        update
-            .set_key(Some(Key::Session(user, session).item()))
-            .update_expression("SET #moment = :now REMOVE token_hash")
-            .condition_expression("attribute_exists(token_hash)")
-            .expression_attribute_names("#moment", moment)
-            .expression_attribute_values(":now", text(now))
+    ) -> Result<Option<Item>, Error> {
+        let transaction = Transaction::new(&self.users.client, &self.users.table)
+            .update(update, |_| Error::StaleVersion)?
+            .withdraw(&Withdrawal::Session { user, session }, &self.users.common, now)?;
+        match transaction.try_commit().await? {
+            Ok(_) => Ok(None),
+            Err(failed) => Ok(Some(failed.into_iter().find_map(|one| one.item).unwrap_or_else(Item::new))),
+        }
     }
+}
+
+fn ending(user: Id<User>, session: Id<Session>, moment: &str, now: Timestamp) -> UpdateBuilder {
+    Update::builder()
+        .set_key(Some(Key::Session(user, session).item()))
+        .update_expression("SET #moment = :now REMOVE token_hash")
+        .condition_expression("attribute_exists(token_hash)")
+        .expression_attribute_names("#moment", moment)
+        .expression_attribute_values(":now", text(now))
 }
 
 /// Makes a session that is to begin, and the item to store.
@@ -276,13 +286,17 @@ pub(super) fn opening(
     id: Id<Session>,
     user: Id<User>,
     epoch: i64,
-    grant: Grant,
+    client_id: String,
+    scope: Scopes,
     now: Timestamp,
 ) -> Result<(Item, OpenSession), Error> {
     let refresh_token = RefreshToken::first(user, id)?;
+    let authority =
+        Authority { subject: Actor::User(user), client_id: client_id.clone(), session: Some(id), epoch };
+    let grant = Grant { authority, scope: scope.clone() };
     let session = SessionItem {
-        client_id: grant.client_id.clone(),
-        scope: grant.scope.clone(),
+        client_id,
+        scope,
         epoch,
         token_hash: Some(refresh_token.hash()),
         rotated_at: None,

@@ -3,7 +3,8 @@
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    Versioned, inventory::StockItem, logins::Login, schema::Key, sessions::SessionItem, users::Account,
+    Changed, Versioned, inventory::StockItem, logins::Login, schema::Key, sessions::SessionItem,
+    users::Account,
 };
 use crate::{
     domain::{
@@ -20,11 +21,11 @@ use crate::{
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_StreamRecord.html>.
 #[derive(Debug)]
 pub enum StreamRecord {
-    Product(Images<Versioned<Product>>),
-    Stock(Images<StockItem>),
+    Product(Images<Changed<Versioned<Product>>>),
+    Stock(Images<Changed<StockItem>>),
     Order(Box<Images<Versioned<Order>>>),
     /// Carries the commit time, to the second: a removed profile does not say when.
-    Profile(Images<Account>, Timestamp),
+    Profile(Images<Changed<Account>>, Timestamp),
     Login(EmailAddress, Images<Login>),
     Session(Id<User>, Id<Session>, Images<SessionItem>),
     RegistrationCreated(EmailAddress, Id<Registration>),

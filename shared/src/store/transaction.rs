@@ -52,6 +52,16 @@ impl<'a> Transaction<'a> {
         Self { table, ..self }
     }
 
+    /// Adds writes to another table.
+    pub(super) fn elsewhere(
+        self,
+        table: &'a str,
+        write: impl FnOnce(Self) -> Result<Self, Error>,
+    ) -> Result<Self, Error> {
+        let back = self.table;
+        Ok(write(self.in_table(table))?.in_table(back))
+    }
+
     /// Replaces an item if it still has the version that was read.
     pub(super) fn replace(
         self,

@@ -10,13 +10,16 @@ use aws_sdk_dynamodb::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{Item, Page, item, number, pages, schema::Key, text, transaction::Transaction};
+use super::{
+    Item, Page, audit, item, number, origin, pages, schema::Key, tables::CommonTables, text,
+    transaction::Transaction, withdrawals::Withdrawal,
+};
 use crate::{
     auth::{Customer, Staff},
     aws,
     domain::{
+        change::ChangeContext,
         id::Id,
-        time::Timestamp,
         user::{AccessUpdate, AccountStatus, EmailAddress, Profile, Role, User},
         validation::{self, FieldError, Object},
     },
@@ -29,6 +32,7 @@ use crate::{
 pub struct Users {
     pub(super) client: Client,
     pub(super) table: String,
+    pub(super) common: CommonTables,
 }
 
 /// A user with the account data that the API does not show.
@@ -56,6 +60,9 @@ impl Account {
         AccessUpdate { role: self.user.role, status: self.user.status }
     }
 }
+
+/// Counters that may lock an account.
+pub struct Locks(pub(super) Vec<Key>);
 
 /// Filters of a list of users. A cursor is bound to them.
 #[derive(Debug, Serialize)]
@@ -126,11 +133,12 @@ impl Users {
     /// [`Error::StaleVersion`].
     pub async fn update(
         &self,
-        _by: &Customer,
+        by: &Customer,
         account: Account,
         to: Profile,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<Account, Error> {
+        let now = context.at;
         let (set, remove) = match &to.phone {
             Some(_) => (", phone = :phone", ""),
             None => ("", " REMOVE phone"),
@@ -139,41 +147,50 @@ impl Users {
         let mut update = Update::builder()
             .set_key(Some(Key::Profile(account.user.id).item()))
             .update_expression(format!(
-                "SET #name = :name, addresses = :addresses, updated_at = :now, version = version + :one{set}{remove}"
+                "SET #name = :name, addresses = :addresses, updated_at = :now, origin = :origin, \
+                 version = version + :one{set}{remove}"
             ))
             .condition_expression("version = :version")
             .expression_attribute_names("#name", "name")
             .expression_attribute_values(":name", text(&to.name))
             .expression_attribute_values(":addresses", value(json!(to.addresses))?)
+            .expression_attribute_values(":origin", origin(context)?)
             .expression_attribute_values(":now", text(now))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":version", number(account.version));
         if let Some(phone) = &to.phone {
             update = update.expression_attribute_values(":phone", value(json!(phone))?);
         }
-        // A transaction, although of one write: its client token makes a retry after a lost response safe.
-        Transaction::new(&self.client, &self.table).update(update, |_| Error::StaleVersion)?.commit().await?;
+        Transaction::new(&self.client, &self.table)
+            .authorized(by.authority(), &self.common)?
+            .update(update, |_| Error::StaleVersion)?
+            .commit()
+            .await?;
         let user = User { profile: to, updated_at: now, ..account.user };
         Ok(Account { user, version: account.version + 1, ..account })
     }
 
-    /// Updates role and status of the account that was read, and ends its sessions.
+    /// Updates role and status of the account that was read, and ends its sessions and access tokens.
     ///
     /// # Errors
     /// [`Error::StaleVersion`].
     pub async fn set_access(
         &self,
-        _by: &Staff,
+        by: &Staff,
         account: Account,
         to: AccessUpdate,
-        now: Timestamp,
+        context: &ChangeContext,
     ) -> Result<Account, Error> {
+        let now = context.at;
         let profile = Update::builder()
             .set_key(Some(Key::Profile(account.user.id).item()))
             .update_expression(
-                "SET #role = :role, #status = :status, updated_at = :now, version = version + :one, epoch = epoch + :one",
+                "SET #role = :role, #status = :status, updated_at = :now, origin = :origin, \
+                 version = version + :one, epoch = epoch + :one",
             )
-            .condition_expression("version = :version")
+            .condition_expression("version = :version AND epoch = :epoch")
+            .expression_attribute_values(":origin", origin(context)?)
+            .expression_attribute_values(":epoch", number(account.epoch))
             .expression_attribute_names("#role", "role")
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":role", text(to.role.into_str()))
@@ -191,14 +208,38 @@ impl Users {
             .expression_attribute_values(":status", text(to.status.into_str()))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":user", text(account.user.id));
+        let event = audit::event(context, account.user.id)?.changed(json!(account.access()), json!(to));
+        let withdrawal = Withdrawal::Account { user: account.user.id, epoch: account.epoch + 1, kept: None };
         Transaction::new(&self.client, &self.table)
+            .authorized(by.authority(), &self.common)?
+            .audited(&event, &self.common)?
             .update(profile, |_| Error::StaleVersion)?
             .update(login, |_| Error::StaleVersion)?
+            .withdraw(&withdrawal, &self.common, now)?
             .commit()
             .await?;
         let AccessUpdate { role, status } = to;
         let user = User { role, status, updated_at: now, ..account.user };
         Ok(Account { user, version: account.version + 1, epoch: account.epoch + 1 })
+    }
+
+    /// Lifts a lock on log-ins.
+    pub async fn unlock(
+        &self,
+        by: &Staff,
+        user: Id<User>,
+        Locks(locks): Locks,
+        context: &ChangeContext,
+    ) -> Result<(), Error> {
+        let event = audit::event(context, user)?.created(json!({"locked": false}));
+        let mut transaction = Transaction::new(&self.client, &self.table)
+            .authorized(by.authority(), &self.common)?
+            .audited(&event, &self.common)?;
+        for lock in locks {
+            let delete = Delete::builder().set_key(Some(lock.item()));
+            transaction = transaction.delete(delete, |_| Error::StaleVersion)?;
+        }
+        transaction.commit().await.map(drop)
     }
 
     /// Looks up whose e-mail address this is.
@@ -232,13 +273,14 @@ pub(super) fn opening_profile(user: &User) -> Result<Item, Error> {
     Ok(item)
 }
 
-/// Ends all sessions of an account, on its profile.
-pub(super) fn raise_epoch(id: Id<User>) -> UpdateBuilder {
+/// Ends all sessions of an account, on its profile, unless they have been ended since.
+pub(super) fn raise_epoch(id: Id<User>, from: i64) -> UpdateBuilder {
     Update::builder()
         .set_key(Some(Key::Profile(id).item()))
         .update_expression("SET epoch = epoch + :one")
-        .condition_expression("attribute_exists(pk)")
+        .condition_expression("epoch = :epoch")
         .expression_attribute_values(":one", number(1))
+        .expression_attribute_values(":epoch", number(from))
 }
 
 /// Checks that the sessions of an account have not been ended since. `key` is that of its profile or its log-in. Every

@@ -192,7 +192,7 @@ async fn i18_functions_that_start_while_the_store_is_down_recover_by_themselves(
     for operation in OPERATIONS {
         requests.push((operation, request_for(&shop, operation).await.0));
     }
-    let outage = shop.any_call().refuse();
+    let outage = (shop.any_call().refuse(), shop.verifier_reads().refuse());
     for function in crate::shop::process::functions() {
         if !seeding.contains(&&*function) {
             shop.open(&function, 1).await;
@@ -209,11 +209,20 @@ async fn i18_functions_that_start_while_the_store_is_down_recover_by_themselves(
     }
 }
 
-/// The cancellation reasons of mix number `number`: one for each item, like the digits of a number.
-fn mix(number: usize, codes: &[&'static str], items: usize) -> Vec<&'static str> {
-    (0..items)
-        .map(|item| codes[number / codes.len().pow(u32::try_from(item).unwrap()) % codes.len()])
-        .collect()
+/// Returns every pair of cancellation reasons at every pair of items, and each reason at all items.
+fn mixes(items: usize) -> Vec<Vec<&'static str>> {
+    let mut mixes = Vec::new();
+    for (first, second) in (0..items).flat_map(|first| (0..first).map(move |second| (first, second))) {
+        for number in 0..CODES.len().pow(2) {
+            let mut reasons = vec!["None"; items];
+            (reasons[first], reasons[second]) = (CODES[number % CODES.len()], CODES[number / CODES.len()]);
+            mixes.push(reasons);
+        }
+    }
+    mixes.extend(CODES.map(|code| vec![code; items]));
+    mixes.sort_unstable();
+    mixes.dedup();
+    mixes
 }
 
 const CODES: [&str; 7] = [
@@ -267,13 +276,16 @@ async fn i21_no_mix_of_cancellation_reasons_in_an_adjustment_blames_the_client()
             shop.adjust(product.id(), 1).send().await.expect(201);
             items_of(&watched.observed()[0].request)
         };
-        for number in (0..CODES.len().pow(u32::try_from(items).unwrap())).filter(|number| number % 4 == lane)
-        {
-            let reasons = mix(number, &CODES, items);
+        for reasons in mixes(items).iter().skip(lane).step_by(4) {
             // These cancellations lack the item that failed its condition. On the stock that means that there is no
             // such product; on the movement or the idempotency record it is an internal error.
-            let refused = [(404, "not_found"), (500, "internal_error"), (422, "idempotency_key_reused")];
-            check_cancelled(&shop, product.id(), &shop.adjust(product.id(), -1), &reasons, &refused).await;
+            let refused = [
+                (401, "invalid_token"),
+                (404, "not_found"),
+                (500, "internal_error"),
+                (422, "idempotency_key_reused"),
+            ];
+            check_cancelled(&shop, product.id(), &shop.adjust(product.id(), -1), reasons, &refused).await;
         }
         assert_eq!(shop.inventory(product.id()).await["on_hand"], 6);
         shop.assert_books_balance(product.id()).await;
@@ -295,9 +307,10 @@ async fn i21_no_mix_of_cancellation_reasons_in_an_update_or_a_removal_blames_the
     let update = shop.patch(&path).staff().if_match("*").json(&json!({"price": {"amount": 7}}));
     let archive = shop.delete(&path).staff().if_match("*");
     let lane = async |request: Request| {
-        for number in 0..CODES.len().pow(2) {
-            let reasons = mix(number, &CODES, 2);
-            let refused = [(412, "stale_version"), (404, "not_found")];
+        // Authority, audit event, entry and stock.
+        for reasons in mixes(4) {
+            let refused =
+                [(401, "invalid_token"), (500, "internal_error"), (412, "stale_version"), (404, "not_found")];
             check_cancelled(&shop, product.id(), &request, &reasons, &refused).await;
         }
     };
@@ -315,23 +328,17 @@ async fn i21_no_mix_of_cancellation_reasons_in_a_create_blames_the_client() {
     shop.create(&probe).await;
     let items = items_of(&watched.observed()[0].request);
     drop(watched);
-    // Every pair of reasons at every pair of items.
-    let mut mixes = Vec::new();
-    for (first, second) in (0..items).flat_map(|first| (0..first).map(move |second| (first, second))) {
-        for number in 0..CODES.len().pow(2) {
-            let mut reasons = vec!["None"; items];
-            (reasons[first], reasons[second]) = (CODES[number % CODES.len()], CODES[number / CODES.len()]);
-            mixes.push(reasons);
-        }
-    }
-    mixes.extend(CODES.map(|code| vec![code; items]));
-    mixes.sort_unstable();
-    mixes.dedup();
+    let mixes = mixes(items);
     let lane = async |lane: usize| {
         for reasons in mixes.iter().skip(lane).step_by(4) {
             let new = changed(new_product("mix"), json!({"category": probe["category"]}));
             let request = shop.post("/products").staff().key(&unique("key")).json(&new);
-            let refused = [(409, "sku_taken"), (500, "internal_error"), (422, "idempotency_key_reused")];
+            let refused = [
+                (401, "invalid_token"),
+                (409, "sku_taken"),
+                (500, "internal_error"),
+                (422, "idempotency_key_reused"),
+            ];
             check_cancelled(&shop, new["sku"].as_str().unwrap(), &request, reasons, &refused).await;
         }
     };

@@ -20,7 +20,7 @@ use super::{
 pub const STAFF: &str =
     "products:write inventory:read inventory:write orders:read orders:write payments:write users:read";
 pub const ADMIN: &str = "products:write inventory:read inventory:write orders:read orders:write payments:write \
-                         users:read users:write clients:write orders:own profile:read account";
+                         users:read users:write clients:write audit:read orders:own profile:read account";
 pub const CUSTOMER: &str = "orders:own profile:read account";
 
 /// A request.

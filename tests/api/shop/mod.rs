@@ -228,7 +228,12 @@ impl Shop {
         self.running.local("the proxy").proxy.calls(operation)
     }
 
-    /// Selects all calls.
+    /// Selects the reads of public keys and withdrawals at the proxy.
+    pub fn verifier_reads(&self) -> Calls {
+        self.running.local("the proxy").proxy.verifier_reads()
+    }
+
+    /// Selects all calls but the reads of verifiers.
     pub fn any_call(&self) -> Calls {
         self.running.local("the proxy").proxy.any_call()
     }
@@ -601,6 +606,7 @@ impl LocalEnv {
             ("ADMIN_EMAIL", FIRST_ADMIN.to_owned()),
             ("ALLOWED_ORIGIN", "*".to_owned()),
             ("AWS_ACCESS_KEY_ID", "CANARY-access-key".to_owned()),
+            ("AUDIT_TABLE", "AuditTable".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.proxy.url(Service::Dynamo, name)),
             ("AWS_ENDPOINT_URL_EVENTBRIDGE", self.proxy.url(Service::EventBridge, name)),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.proxy.url(Service::Secrets, name)),

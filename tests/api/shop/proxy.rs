@@ -109,10 +109,16 @@ impl Proxy {
         Calls { operation: Some(operation), ..self.any_call() }
     }
 
-    /// Selects all calls.
+    /// Selects the reads of public keys and withdrawals, which a function repeats every few seconds.
+    pub fn verifier_reads(&self) -> Calls {
+        Calls { of_verifiers: true, ..self.any_call() }
+    }
+
+    /// Selects all calls but the reads of verifiers.
     pub fn any_call(&self) -> Calls {
         Calls {
             state: Arc::clone(&self.state),
+            of_verifiers: false,
             service: None,
             operation: None,
             about: None,
@@ -215,6 +221,7 @@ impl State {
 #[derive(Clone)]
 pub struct Calls {
     state: Arc<State>,
+    of_verifiers: bool,
     service: Option<Service>,
     operation: Option<&'static str>,
     about: Option<String>,
@@ -309,7 +316,8 @@ impl Calls {
     }
 
     fn cover(&self, call: &Call) -> bool {
-        self.service.is_none_or(|service| service == call.service)
+        self.of_verifiers == call.is_of_verifier()
+            && self.service.is_none_or(|service| service == call.service)
             && self.operation.is_none_or(|operation| operation == call.operation)
             && self.function.is_none_or(|function| function == call.function)
             && self.about.as_ref().is_none_or(|about| call.path.contains(about) || call.text.contains(about))
@@ -431,6 +439,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// Returns whether a verifier reads what it must know. keys-rotate reads it for its own ends.
+    fn is_of_verifier(&self) -> bool {
+        self.request["IndexName"] == "verifiers" && self.function != "keys-rotate"
+    }
+
     fn of(parts: &Parts, body: &[u8]) -> io::Result<Self> {
         let whole = parts.uri.path_and_query().map_or("", |path| path.as_str());
         let mut path = whole.trim_start_matches('/').splitn(3, '/');

@@ -7,7 +7,7 @@ use ring::{
     signature::{Ed25519KeyPair, KeyPair},
 };
 use serde_json::{Value, json};
-use shared::telemetry;
+use shared::{store::keys::NEVER, telemetry};
 
 /// A signing key.
 pub struct Signer {
@@ -60,6 +60,8 @@ impl Signer {
             "alg": {"S": "EdDSA"},
             "x": {"S": BASE64.encode(self.public())},
             "created_at": {"S": "2025-01-01T00:00:00.000Z"},
+            "list": {"S": "VERIFIERS"},
+            "expires_at": {"N": NEVER.to_string()},
         })
     }
 }
@@ -118,6 +120,8 @@ impl Token {
                 "exp": now + 900,
                 "jti": "CANARY-jti",
                 "scope": scope,
+                // Of no withdrawal, unless a test sets it.
+                "epoch": i32::MAX,
             }),
         }
     }

@@ -1,6 +1,7 @@
 //! The timeline of an order.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use strum::{IntoStaticStr, VariantArray};
 
 use super::fulfilment::Fulfilment;
@@ -70,6 +71,17 @@ impl TimelineEvent {
             refund_id: None,
             fulfilment_id: None,
         }
+    }
+
+    /// Returns the part that the audit trail shows beside actor, time and request.
+    pub fn audited(&self) -> Value {
+        json!({
+            "type": self.r#type,
+            "amount": self.amount,
+            "payment_id": self.payment_id,
+            "refund_id": self.refund_id,
+            "fulfilment_id": self.fulfilment_id,
+        })
     }
 
     pub(super) fn of_payment(self, id: Id<Payment>, amount: Money) -> Self {
