@@ -84,12 +84,21 @@ pub enum Error {
     RefundRefused,
     #[error("This account still has an open order. Cancel it, or wait until it is complete.")]
     OrderOpen,
+    /// Otherwise the last admin could leave a shop that no one can run.
+    #[error("Staff can't delete their account. Ask an admin to make you a customer first.")]
+    StaffAccount,
+    /// Two people have to agree on what happens to goods and money.
+    #[error("This is your own order. Ask another member of staff.")]
+    OwnOrder,
     /// A webhook is not signed by the provider, or too old.
     #[error("The signature is invalid or too old.")]
     InvalidSignature,
 
     #[error("You can't change your own role or status. Ask another admin.")]
     OwnAccount,
+
+    #[error("This client has two secrets already. Delete the one that is no longer used.")]
+    TooManySecrets,
 
     #[error("{0}")]
     OAuth(#[from] OAuthError),
@@ -130,6 +139,7 @@ impl Error {
             Self::TooManyAttempts { .. } => "too_many_attempts",
             Self::TokenExpired => "token_expired",
             Self::OwnAccount => "own_account",
+            Self::TooManySecrets => "too_many_secrets",
             Self::OAuth(error) => error.code(),
             Self::OutOfStock(_) => "out_of_stock",
             Self::PriceChanged(_) => "price_changed",
@@ -140,6 +150,7 @@ impl Error {
                 OrderError::NotCapturable => "not_capturable",
                 OrderError::NotRefundable => "not_refundable",
                 OrderError::NotFulfillable => "not_fulfillable",
+                OrderError::Disputed => "disputed",
                 // The conversion below maps these to other errors.
                 OrderError::NotExpired | OrderError::Invalid(_) | OrderError::Illegal(_) => "internal_error",
             },
@@ -149,6 +160,8 @@ impl Error {
             Self::PaymentVoided => "payment_voided",
             Self::RefundRefused => "refund_refused",
             Self::OrderOpen => "order_open",
+            Self::StaffAccount => "staff_account",
+            Self::OwnOrder => "own_order",
             Self::InvalidSignature => "invalid_signature",
             Self::SkuTaken => "sku_taken",
             Self::InsufficientStock { .. } => "insufficient_stock",

@@ -7,7 +7,7 @@ use crate::{
     auth::SigningKey,
     domain::change::ChangeContext,
     error::Error,
-    secrets::{Rotation, RotationEvent, RotationStep, SecretVersion},
+    secrets::{Revocation, Rotation, RotationEvent, RotationStep, SecretVersion},
     store::keys::KeyTable,
 };
 
@@ -47,4 +47,19 @@ async fn retire(keys: &KeyTable, version: &SecretVersion<'_>, context: &ChangeCo
         keys.retire(kid, at, context).await?;
     }
     Ok(())
+}
+
+/// Stops the use of a key that others may know: verifiers refuse its tokens within seconds, and a new key takes its place.
+/// Until the functions that sign have read it, which takes up to a minute, log-ins get tokens that are refused.
+pub async fn revoke(
+    secrets: &Rotation,
+    keys: &KeyTable,
+    Revocation { revoke: id }: &Revocation,
+    context: &ChangeContext,
+) -> Result<(), Error> {
+    let publish = async |key: SigningKey| {
+        keys.publish(key.kid(), key.public(), context).await?;
+        keys.revoke(id, context).await
+    };
+    secrets.replace(id, context.at, publish).await
 }

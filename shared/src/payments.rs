@@ -301,7 +301,10 @@ struct EventData {
 impl EventObject {
     fn webhook(self) -> Webhook {
         let text = |name: &str| self.data.object[name].as_str().map(str::to_owned);
-        let (own, of) = (text("id"), text("payment_intent"));
+        // Ids become part of a path.
+        let id =
+            |name: &str| text(name).filter(|id| id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+        let (own, of) = (id("id"), id("payment_intent"));
         let Some((kind, what)) = self.r#type.rsplit_once('.') else { return Webhook::Other };
         let webhook = match (kind, what) {
             ("payment_intent", "created") => None,

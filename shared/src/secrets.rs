@@ -24,8 +24,8 @@ use crate::{
 /// five minutes, and other verifiers may cache /.well-known/jwks.json for five more.
 const IN_FORCE_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// A secret is read again after this time.
-const FRESH: Duration = Duration::from_secs(5 * 60);
+/// A secret is read again after this time, so that no one signs with a revoked key for longer.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// The connection to Secrets Manager.
 pub struct Secrets {
@@ -191,6 +191,22 @@ pub struct Rotation {
     hmac: String,
 }
 
+/// An event of keys-rotate.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum KeyEvent {
+    Rotation(RotationEvent),
+    Revocation(Revocation),
+}
+
+/// Order of an operator to stop using a key at once, because others may know it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Revocation {
+    /// Id of the key.
+    pub revoke: String,
+}
+
 /// A rotation event of Secrets Manager.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -200,15 +216,19 @@ pub struct RotationEvent {
     client_request_token: String,
 }
 
-impl RotationEvent {
-    /// Returns the context of the changes that a rotation makes.
+impl KeyEvent {
+    /// Returns the context of the changes that the event causes.
     pub fn context(&self, operation: &'static str, now: Timestamp) -> ChangeContext {
+        let request_id = match self {
+            Self::Rotation(event) => event.client_request_token.clone(),
+            Self::Revocation(order) => order.revoke.clone(),
+        };
         ChangeContext {
             initiator: Initiator::Schedule,
             client_id: None,
             operation,
             at: now,
-            request_id: self.client_request_token.clone(),
+            request_id,
             trace_id: None,
         }
     }
@@ -246,6 +266,45 @@ impl Rotation {
     }
 }
 
+impl Rotation {
+    /// Replaces a key by one that is in force at once. `publish` gets the new signing key before it signs.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if no secret has the key.
+    pub async fn replace(
+        &self,
+        id: &str,
+        now: Timestamp,
+        publish: impl AsyncFnOnce(SigningKey) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for (secret, signs) in [(&self.signing, true), (&self.hmac, false)] {
+            let get = self.client.get_secret_value().secret_id(secret).version_stage(CURRENT);
+            let answer = get.send().await.map_err(aws::classify)?;
+            let text = answer.secret_string().ok_or_else(|| Error::internal("a secret has no text"))?;
+            let keys = KeySet::read(text)?;
+            if !keys.contains(id) {
+                continue;
+            }
+            let key = new_key(signs, now)?;
+            if signs {
+                publish(SigningKey::of(&key)?).await?;
+            }
+            let keys = keys.without(id).with(key, now).write()?;
+            let put = self.client.put_secret_value().secret_id(secret).secret_string(keys);
+            return put.version_stages(CURRENT).send().await.map(drop).map_err(aws::classify);
+        }
+        Err(Error::internal("no secret has the key that should be revoked"))
+    }
+}
+
+fn new_key(signs: bool, from: Timestamp) -> Result<Key, Error> {
+    if !signs {
+        return Key::random(from);
+    }
+    let key = SigningKey::generate()?;
+    Ok(Key::new(key.kid().to_owned(), from, key.pkcs8()))
+}
+
 impl SecretVersion<'_> {
     /// Returns whether the keys sign tokens, so that their public keys must be published.
     pub fn signs(&self) -> bool {
@@ -261,12 +320,7 @@ impl SecretVersion<'_> {
         let current = self.read(current).await?.unwrap_or_else(KeySet::empty);
         // The very first key is needed at once.
         let from = if current.is_empty() { now } else { now + IN_FORCE_AFTER };
-        let key = if self.signs {
-            let key = SigningKey::generate()?;
-            Key::new(key.kid().to_owned(), from, key.pkcs8())
-        } else {
-            Key::random(from)?
-        };
+        let key = new_key(self.signs, from)?;
         let put = self.client.put_secret_value().secret_id(self.secret).client_request_token(self.id);
         let put = put.secret_string(current.with(key, now).write()?).version_stages(PENDING);
         put.send().await.map(drop).map_err(aws::classify)

@@ -43,6 +43,8 @@ pub async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
         let request = shop.post(&format!("/orders/{}{what}", order.id())).key(&unique("key")).json(&body);
         Row { request, caller: customer_of(order) }
     };
+    // Anyone but the customer.
+    let of_others = |order: &Answer, what: &str| Row { caller: None, ..of_order(order, what, json!({})) };
     match &*operation.id {
         "audit-list"
         | "docs-openapi"
@@ -111,6 +113,16 @@ pub async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
             let (id, _) = machine(shop, "inventory:read").await;
             shop.delete(&format!("/oauth/clients/{id}")).into()
         }
+        "oauth-secrets-create" => {
+            let (id, _) = machine(shop, "inventory:read").await;
+            shop.post(&format!("/oauth/clients/{id}/secrets")).into()
+        }
+        "oauth-secrets-delete" => {
+            let (id, _) = machine(shop, "inventory:read").await;
+            let path = format!("/oauth/clients/{id}/secrets");
+            let secret = shop.post(&path).scoped(ADMIN).send().await.expect(201);
+            shop.delete(&format!("{path}/{}", secret.id())).into()
+        }
         "orders-create" => shop.post(&path).key(&unique("key")).json(&basket(&[(&objects.pieces, 1)])).into(),
         "orders-list" => shop.get(&path).into(),
         "orders-get" => {
@@ -122,9 +134,9 @@ pub async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
             let order = shop.ordered(&[(&objects.pieces, 1)]).await;
             of_order(&order, "/payments", json!({"payment_method": VISA}))
         }
-        "orders-capture" => of_order(&shop.authorized(&[(&objects.pieces, 1)]).await, "/capture", json!({})),
-        "orders-refund" => of_order(&shop.paid(&[(&objects.pieces, 1)]).await, "/refunds", json!({})),
-        "orders-fulfil" => of_order(&shop.paid(&[(&objects.pieces, 1)]).await, "/fulfilments", json!({})),
+        "orders-capture" => of_others(&shop.authorized(&[(&objects.pieces, 1)]).await, "/capture"),
+        "orders-refund" => of_others(&shop.paid(&[(&objects.pieces, 1)]).await, "/refunds"),
+        "orders-fulfil" => of_others(&shop.paid(&[(&objects.pieces, 1)]).await, "/fulfilments"),
         "payments-webhook" => shop.webhook("customer.created", &json!({"id": "cus_1"})).into(),
         unknown => panic!("{unknown} needs a row"),
     }
@@ -220,6 +232,27 @@ async fn i24_the_own_account_is_reached_by_its_owner_alone() {
     shop.delete("/sessions").bearer(&session.access_token).send().await.expect(204);
     assert_eq!(shop.user(&owner).await.json, before.json);
     shop.log_in(&owner).send().await.expect(200);
+}
+
+#[tokio::test]
+async fn i24_staff_do_not_capture_ship_or_refund_their_own_order() {
+    let shop = Shop::shared().await;
+    let mug = shop.create_stocked("own", 10).await;
+    let (authorized, paid) = (shop.authorized(&[(mug.id(), 1)]).await, shop.paid(&[(mug.id(), 1)]).await);
+    for (order, request) in [
+        (&authorized, shop.capture(&authorized, None)),
+        (&paid, shop.fulfil(&paid, &json!({}))),
+        (&paid, shop.refund(&paid, &json!({"amount": 1}))),
+    ] {
+        let own = request.clone().caller(order["customer_id"].as_str().unwrap(), ADMIN);
+        own.send().await.expect_problem(403, "own_order");
+        request.send().await;
+    }
+    let read = shop.order(paid.id()).await;
+    assert_eq!(
+        (&read["fulfilment_status"], &read["payment_status"]),
+        (&json!("fulfilled"), &json!("partially_refunded"))
+    );
 }
 
 #[tokio::test]

@@ -126,6 +126,43 @@ async fn a_demoted_or_disabled_admin_makes_no_authority() {
 }
 
 #[tokio::test]
+async fn of_two_admins_who_demote_each_other_one_stays() {
+    let shop = Shop::shared().await;
+    for _ in 0..3 {
+        let (one, other) = (shop.register_as("admin").await, shop.register_as("admin").await);
+        let (first, second) = (shop.session(&one).await, shop.session(&other).await);
+        let start = shop.calls("TransactWriteItems").by("users-update").about(&first.user).times(2).hold();
+        let demote = |by: &Session, of: &Session| {
+            let patch = shop.patch(&format!("/users/{}", of.user)).if_match("*").bearer(&by.access_token);
+            patch.json(&json!({"role": "customer"})).send()
+        };
+        let (one, other, ()) = tokio::join!(demote(&first, &second), demote(&second, &first), async {
+            start.reached(2).await;
+            start.release();
+        });
+        let mut statuses = [one.status, other.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 401], "{one:?} {other:?}");
+    }
+}
+
+#[tokio::test]
+async fn staff_do_not_erase_their_account_before_an_admin_lets_them_go() {
+    let shop = Shop::shared().await;
+    for role in ["staff", "admin"] {
+        let person = shop.register_as(role).await;
+        let erase = async || {
+            let session = shop.session(&person).await;
+            let erase = shop.post("/users/me/delete").json(&json!({"password": person.password}));
+            erase.bearer(&session.access_token).from(&person.address).send().await
+        };
+        erase().await.expect_problem(409, "staff_account");
+        set_access(&shop, &person, json!({"role": "customer"})).await;
+        erase().await.expect(204);
+    }
+}
+
+#[tokio::test]
 async fn an_erased_account_and_one_that_logged_out_or_lost_its_password_end_their_tokens() {
     let shop = Shop::shared().await;
     let erased = shop.register_person().await;

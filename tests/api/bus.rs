@@ -153,21 +153,19 @@ async fn accounts_tell_that_they_were_opened_changed_and_deleted() {
     let person = shop.register_person().await;
     let session = shop.session(&person).await;
     let path = format!("/users/{}", session.user);
-    shop.patch(&path)
-        .scoped("users:write")
-        .if_match("*")
-        .json(&json!({"role": "staff"}))
-        .send()
-        .await
-        .expect(200);
+    for role in ["staff", "customer"] {
+        let patch = shop.patch(&path).scoped("users:write").if_match("*").json(&json!({"role": role}));
+        patch.send().await.expect(200);
+    }
     let session = shop.session(&person).await;
     let erase = shop.post("/users/me/delete").json(&json!({"password": person.password}));
     erase.bearer(&session.access_token).from(&person.address).send().await.expect(204);
-    let all = events(&shop, &session.user, 3).await;
-    assert_eq!(types(&all), ["user.registered", "user.updated", "user.deleted"]);
+    let all = events(&shop, &session.user, 4).await;
+    assert_eq!(types(&all), ["user.registered", "user.updated", "user.updated", "user.deleted"]);
     assert_eq!(all[1].detail["data"]["role"], "staff");
     let actors: Vec<_> = all.iter().map(|event| event.detail["actor"].as_str().unwrap()).collect();
-    assert_eq!(actors, [&session.user, "usr_01jd0000000000000000000000", &session.user]);
+    let staff = "usr_01jd0000000000000000000000";
+    assert_eq!(actors, [&session.user, staff, staff, &session.user]);
 }
 
 /// Makes a stream record.

@@ -391,6 +391,11 @@ async fn oauth_costs_what_it_must() {
     let new = json!({"name": "Warehouse", "scope": "inventory:read"});
     let create = shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key")).json(&new);
     assert_trips(&shop, "oauth-clients-create", create, &[&["TransactWriteItems"]]).await.expect(201);
+    let secrets = format!("/oauth/clients/{id}/secrets");
+    let add = shop.post(&secrets).scoped(ADMIN);
+    let secret = assert_trips(&shop, "oauth-secrets-create", add, &rows).await.expect(201);
+    let delete = shop.delete(&format!("{secrets}/{}", secret.id())).scoped(ADMIN);
+    assert_trips(&shop, "oauth-secrets-delete", delete, &rows).await.expect(204);
     let list = shop.get("/oauth/clients").scoped(ADMIN);
     assert_trips(&shop, "oauth-clients-list", list, &[&["Query"]]).await.expect(200);
     let delete = shop.delete(&format!("/oauth/clients/{id}")).scoped(ADMIN);

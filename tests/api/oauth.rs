@@ -17,7 +17,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::shop::{
-    ADMIN, Answer, ISSUER, Person, Request, STOREFRONT, Shop, USERS, changed, form_of,
+    ADMIN, Answer, ISSUER, Person, Request, STOREFRONT, Shop, USERS, changed, eventually, form_of,
     page::{Page, attribute, path_of},
     people::{Session, claims_of, header_of},
     unique,
@@ -319,6 +319,26 @@ async fn the_sign_in_page_is_small_accessible_and_strict() {
 }
 
 #[tokio::test]
+async fn the_form_is_taken_from_the_shops_own_page_only() {
+    let shop = Shop::shared().await;
+    let person = shop.register_person().await;
+    let form = page(&shop, &STOREFRONT_CLIENT).await;
+    let submit = || form.submit(&shop, &person.email, &person.password, true).from(&person.address);
+    for site in ["cross-site", "same-site"] {
+        let refused = submit().header("Sec-Fetch-Site", site).send().await.expect(400);
+        assert!(refused.text.contains("another site"), "{refused:?}");
+    }
+    for site in ["same-origin", "none"] {
+        submit().header("Sec-Fetch-Site", site).send().await.expect(303);
+    }
+    let shown = shop.get(&STOREFRONT_CLIENT.path(None)).send().await.expect(200);
+    for page in [shown, shop.get("/docs").send().await.expect(200)] {
+        assert_eq!(page.header("cross-origin-opener-policy"), "same-origin");
+        assert_eq!(page.header("cross-origin-resource-policy"), "same-origin");
+    }
+}
+
+#[tokio::test]
 async fn a_person_lets_an_app_in_or_does_not() {
     let shop = Shop::shared().await;
     let (app, person) = (registered_app(&shop).await, shop.register_person().await);
@@ -531,6 +551,9 @@ async fn a_code_is_good_once_for_a_minute_for_whom_it_was_made() {
         ("code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXl", "invalid_grant"),
         ("code_verifier", CHALLENGE, "invalid_grant"),
         ("code_verifier", "-", "invalid_request"),
+        ("code_verifier", &"a".repeat(42), "invalid_request"),
+        ("code_verifier", &"a".repeat(129), "invalid_request"),
+        ("code_verifier", &"é".repeat(50), "invalid_request"),
         ("redirect_uri", "https://parcels.test/other", "invalid_grant"),
         ("redirect_uri", "-", "invalid_request"),
         ("client_id", &other.id, "invalid_grant"),
@@ -551,7 +574,12 @@ async fn a_code_is_good_once_for_a_minute_for_whom_it_was_made() {
         shop.token_request(&fields)
     };
     let next = refresh(&tokens["refresh_token"]).send().await.expect(200);
-    // Used again, it ends what it has become.
+    // Shown again by someone who lacks what the client has, it ends nothing.
+    for (parameter, value, error) in wrong.into_iter().filter(|(parameter, ..)| *parameter != "code") {
+        assert_error(&app.exchange_with(&shop, &code, &[(parameter, value)]).send().await, 400, error);
+    }
+    let next = refresh(&next["refresh_token"]).send().await.expect(200);
+    // Used again by its client, it ends what it has become.
     assert_error(&app.exchange(&shop, &code).send().await, 400, "invalid_grant");
     assert_error(&refresh(&next["refresh_token"]).send().await, 400, "invalid_grant");
 
@@ -833,6 +861,104 @@ async fn clients_are_registered_listed_and_removed() {
 }
 
 #[tokio::test]
+async fn a_client_changes_its_secret_without_a_pause() {
+    let shop = Shop::shared().await;
+    let (id, first) = machine(&shop, "inventory:read").await;
+    let path = format!("/oauth/clients/{id}/secrets");
+    let token = async |secret: &str| {
+        let fields = [("grant_type", "client_credentials"), ("client_id", &*id), ("client_secret", secret)];
+        shop.token_request(&fields).send().await
+    };
+    let add = || shop.post(&path).scoped(ADMIN).send();
+    let second = add().await.expect(201);
+    let text = second["client_secret"].as_str().unwrap().to_owned();
+    assert_ne!(text, first);
+    assert!(BASE64_URL_SAFE_NO_PAD.decode(&text).unwrap().len() >= 32);
+    assert!(!json!(shop.items(USERS)).to_string().contains(&text));
+    let of_first = token(&first).await.expect(200);
+    token(&text).await.expect(200);
+    add().await.expect_problem(409, "too_many_secrets");
+
+    let list = shop.walk(shop.get("/oauth/clients").scoped(ADMIN).query("limit", 100)).await;
+    let listed = list.into_iter().find(|client| client["client_id"] == id).unwrap();
+    let secrets = listed["secrets"].as_array().unwrap();
+    assert_eq!((secrets.len(), &secrets[1]["id"]), (2, &second["id"]));
+    assert!(!listed.to_string().contains(&text));
+
+    // The old one ends, with the tokens that it may have got, and the new one goes on.
+    let delete = |secret: &str| shop.delete(&format!("{path}/{secret}")).scoped(ADMIN).send();
+    let old = secrets[0]["id"].as_str().unwrap();
+    delete(old).await.expect(204);
+    delete(old).await.expect_problem(404, "not_found");
+    assert_error(&token(&first).await, 401, "invalid_client");
+    let product = shop.create_stocked("secret", 1).await;
+    let read = |tokens: &Answer| {
+        let token = tokens["access_token"].as_str().unwrap().to_owned();
+        shop.get(&format!("/products/{}/inventory", product.id())).bearer(&token).send()
+    };
+    let ended = async || Some(read(&of_first).await).filter(|answer| answer.status == 401);
+    eventually("the tokens end", ended).await.expect_problem(401, "invalid_token");
+    read(&token(&text).await.expect(200)).await.expect(200);
+    add().await.expect(201);
+}
+
+#[tokio::test]
+async fn only_machine_clients_have_secrets() {
+    let shop = Shop::shared().await;
+    let app = registered_app(&shop).await;
+    let unknown = "cli_01jd8x2m9q5w3r7t1v6y4z0abc";
+    for id in [&*app.id, unknown, "x"] {
+        let add = shop.post(&format!("/oauth/clients/{id}/secrets")).scoped(ADMIN).send().await;
+        add.expect_problem(404, "not_found");
+        let secret = "sec_01jd8x2m9q5w3r7t1v6y4z0abc";
+        let delete = shop.delete(&format!("/oauth/clients/{id}/secrets/{secret}")).scoped(ADMIN).send().await;
+        delete.expect_problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn two_who_add_a_secret_at_once_make_no_third() {
+    let shop = Shop::with(&[("oauth-secrets-create", 4), ("oauth-clients-create", 1)]).await;
+    let (id, _) = machine(&shop, "inventory:read").await;
+    let start = shop.calls("TransactWriteItems").by("oauth-secrets-create").hold();
+    let adds = (0..4).map(|_| shop.post(&format!("/oauth/clients/{id}/secrets")).scoped(ADMIN).send());
+    let (answers, ()) = tokio::join!(join_all(adds), async {
+        start.reached(4).await;
+        start.release();
+    });
+    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409], "{answers:#?}");
+}
+
+#[tokio::test]
+async fn a_machine_revokes_its_own_tokens_and_no_others() {
+    let shop = Shop::shared().await;
+    let ((id, secret), (other, others_secret)) =
+        (machine(&shop, "inventory:write").await, machine(&shop, "inventory:write").await);
+    let fields = [("grant_type", "client_credentials"), ("client_id", &*id), ("client_secret", &*secret)];
+    let tokens = shop.token_request(&fields).send().await.expect(200);
+    let token = tokens["access_token"].as_str().unwrap();
+    let product = shop.create_stocked("revoked", 1).await;
+    let adjust = || shop.adjust(product.id(), 1).bearer(token).send();
+    let revoke = |client: &str, secret: &str| {
+        let revoke = shop.post("/oauth/revoke").form(&[("token", token)]);
+        revoke.header("authorization", &basic(client, secret)).send()
+    };
+    assert_error(&shop.post("/oauth/revoke").form(&[("token", token)]).send().await, 401, "invalid_client");
+    assert_error(&revoke(&id, "wrong").await, 401, "invalid_client");
+    assert_error(&revoke(&other, &others_secret).await, 400, "invalid_grant");
+    adjust().await.expect(201);
+    revoke(&id, &secret).await.expect(200);
+    for _ in 0..8 {
+        adjust().await.expect_problem(401, "invalid_token");
+    }
+    // The client gets new ones.
+    let tokens = shop.token_request(&fields).send().await.expect(200);
+    shop.adjust(product.id(), 1).bearer(tokens["access_token"].as_str().unwrap()).send().await.expect(201);
+}
+
+#[tokio::test]
 async fn every_invalid_field_of_a_new_client_is_named() {
     let shop = Shop::shared().await;
     let machine = json!({"name": "Warehouse", "scope": "inventory:read"});
@@ -910,6 +1036,16 @@ async fn every_invalid_field_of_a_new_client_is_named() {
         "http://localhost.evil.test/",
         "*",
         "https://*.parcels.test/<",
+        "https://*.parcels.test/",
+        "https://parcels.test/*",
+        "https://parcels.test:0/",
+        "http://localhost:0/",
+        "https://parcels.test/?code=mine",
+        "https://parcels.test/?a=b&state=",
+        "https://parcels.test/?%69ss=x",
+        "javascript.x:alert(1)",
+        "parcels.-x:/",
+        "test..parcels:/",
     ] {
         let refused =
             create_client(&shop, &changed(app.clone(), json!({"redirect_uris": [uri]}))).send().await;

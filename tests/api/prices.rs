@@ -174,6 +174,14 @@ impl Counted<'_> {
         let create = shop.post("/oauth/clients").scoped(ADMIN).key(&unique("key")).json(&new);
         self.send("oauth-clients-create", create, 201).await;
         let (id, _) = machine(shop, "inventory:read").await;
+        let secrets = format!("/oauth/clients/{id}/secrets");
+        self.send("oauth-secrets-create", shop.post(&secrets).scoped(ADMIN), 201).await;
+        let secret = shop.get("/oauth/clients").scoped(ADMIN).query("limit", 1).send().await.expect(200);
+        let secret = secret.items()[0]["secrets"][0]["id"].as_str().unwrap().to_owned();
+        let delete = shop.delete(&format!("{secrets}/{secret}")).scoped(ADMIN);
+        self.send("oauth-secrets-delete", delete, 204).await;
+        // Of a client without an earlier withdrawal, which would move in the index.
+        let (id, _) = machine(shop, "inventory:read").await;
         let delete = shop.delete(&format!("/oauth/clients/{id}")).scoped(ADMIN);
         self.send("oauth-clients-delete", delete, 204).await;
         self.send("oauth-clients-list", shop.get("/oauth/clients").scoped(ADMIN).query("limit", 1), 200)

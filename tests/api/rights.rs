@@ -107,6 +107,11 @@ async fn sessions(shop: &Shop) {
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
     let revoke = [("token", refresh_token), ("client_id", &*STOREFRONT_CLIENT.id)];
     shop.post("/oauth/revoke").form(&revoke).send().await.expect(200);
+    let (id, secret) = crate::oauth::machine(shop, "inventory:read").await;
+    let fields = [("grant_type", "client_credentials"), ("client_id", &*id), ("client_secret", &*secret)];
+    let tokens = shop.token_request(&fields).send().await.expect(200);
+    let own = [("token", tokens["access_token"].as_str().unwrap()), fields[1], fields[2]];
+    shop.post("/oauth/revoke").form(&own).send().await.expect(200);
     shop.register_as("staff").await;
     let session = shop.session(&person).await;
     shop.refresh(&session.refresh_token).send().await.expect(200);

@@ -246,6 +246,47 @@ async fn a_body_that_is_not_json_is_400() {
 }
 
 #[tokio::test]
+async fn a_name_twice_in_an_object_is_400_at_any_depth() {
+    let shop = Shop::shared().await;
+    let whole = new_product("twice").to_string();
+    let price = whole.replace("\"amount\":", "\"amount\":1,\"amount\":");
+    let escaped = whole.replace("\"sku\":", "\"\\u0073ku\":\"x\",\"sku\":");
+    let attribute = whole.replace("\"colour\":", "\"colour\":\"red\",\"colour\":");
+    for body in [&price, &escaped, &attribute, &whole.replacen('{', "{\"name\":1,", 1)] {
+        assert_ne!(body, &whole);
+        let create =
+            shop.post("/products").staff().key(&unique("key")).body("application/json", body.clone());
+        create.send().await.expect_problem(400, "malformed_json");
+    }
+    let create = shop.post("/products").staff().key(&unique("key")).body("application/json", whole);
+    create.send().await.expect(201);
+}
+
+#[tokio::test]
+async fn a_response_names_a_hundred_mistakes_at_most() {
+    let shop = Shop::shared().await;
+    let many: serde_json::Map<_, _> = (0..5_000).map(|number| (format!("x{number}"), json!(1))).collect();
+    let create = shop.post("/products").staff().key(&unique("key")).json(&json!(many));
+    let refused = create.send().await.expect_problem(422, "validation_failed");
+    assert_eq!(refused["errors"].as_array().unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn text_that_hides_what_it_says_is_refused() {
+    let shop = Shop::shared().await;
+    // Right-to-left override, isolate, mark, line separator, zero-width space, byte order mark.
+    for hidden in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{2028}', '\u{200b}', '\u{feff}'] {
+        let new = changed(new_product("hidden"), json!({"name": format!("Mug {hidden}gum")}));
+        let create = shop.post("/products").staff().key(&unique("key")).json(&new);
+        create.send().await.expect_invalid(&[("/name", "invalid_format")]);
+    }
+    // Scripts and emoji need some that join.
+    for shown in ["می\u{200c}خواهم", "👩\u{200d}🚀", "עברית"] {
+        shop.create(&changed(new_product("shown"), json!({"name": shown}))).await;
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_utf_8_is_400() {
     let shop = Shop::shared().await;
     let product = shop.create(&new_product("not-utf-8")).await;

@@ -276,12 +276,22 @@ async fn a_dispute_stands_in_the_timeline_and_changes_nothing_that_is_over() {
         disputed.send().await.expect(204);
         let read = shop.order(order.id()).await;
         assert_eq!((timeline(&read.json)["disputed"], &read["payment_status"]), (1, &json!("paid")));
+        // Nothing is shipped, unless someone who may refund it decides so.
+        shop.fulfil(&order, &json!({})).send().await.expect_problem(409, "disputed");
+        let despite = || shop.fulfil(&order, &json!({"despite_dispute": true}));
+        despite().scoped("orders:write").send().await.expect_problem(403, "insufficient_scope");
+        if !won {
+            despite().scoped("orders:write payments:write").send().await.expect(201);
+        }
         shop.stripe().close_dispute(&shop.intent(order.id(), 0), won).unwrap();
         let closed = shop.webhook_due("charge.dispute.closed", order.id()).await;
         closed.clone().send().await.expect(204);
         closed.send().await.expect(204);
         let entries = timeline(&shop.order(order.id()).await.json);
         assert_eq!(entries[if won { "dispute_won" } else { "dispute_lost" }], 1, "{entries:?}");
+        if won {
+            shop.fulfil(&order, &json!({})).send().await.expect(201);
+        }
     }
 }
 

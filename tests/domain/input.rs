@@ -15,7 +15,9 @@ use crate::any_json;
 
 /// Text of one non-blank line: some characters of any kind, or the maximum length.
 fn line(max: usize) -> impl Strategy<Value = String> {
-    let printable = |c: char| if c.is_control() { 'x' } else { c };
+    // Invisible characters are refused, in ranges of Unicode's.
+    let invisible = |c: char| matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let printable = move |c: char| if c.is_control() || invisible(c) { 'x' } else { c };
     let short = prop::collection::vec(prop::char::any().prop_map(printable), 1..=9);
     let short =
         short.prop_map(String::from_iter).prop_filter("blank", |text: &String| !text.trim().is_empty());
@@ -32,7 +34,7 @@ fn valid_product() -> impl Strategy<Value = Value> {
     let prose = prop_oneof![8 => line(200), 1 => Just(String::new()), 1 => Just("é\n".repeat(5_000))];
     let currency = sample::select(vec!["EUR", "USD", "JPY", "KWD"]);
     let longest = format!("/{}", "a".repeat(499));
-    let images = ["https://images.shop.test/mug.jpg", "http://i", "/images/mug.svg", "/", &longest];
+    let images = ["https://images.shop.test/mug.jpg", "https://i", "/images/mug.svg", "/", &longest];
     let image = sample::select(images.map(str::to_owned).to_vec());
     let fields = (
         "[A-Za-z0-9._-]{1,64}",

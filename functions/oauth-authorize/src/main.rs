@@ -20,7 +20,7 @@ async fn handle(
     (authorizer, accounts, sessions): &(Authorizer, Accounts, Sessions),
     request: Request,
 ) -> Result<Response, Error> {
-    let parameters = if request.is_post() { request.form()? } else { request.parameters()? };
+    let parameters = if request.is_post() { request.own_form()? } else { request.parameters()? };
     let authorization = match authorizer.read(&parameters).await {
         Ok(authorization) => authorization,
         Err(AuthorizationError::Page(error)) => return Err(error),

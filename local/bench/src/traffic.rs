@@ -293,6 +293,16 @@ fn oauth(function: &str) -> Option<Event> {
             let id = store.users.add_client(&store.dynamo, number)?;
             Request::new("DELETE", "/oauth/clients/{client_id}").of("client_id", &id).token(store).event()
         },
+        "oauth-secrets-create" => |store, number| {
+            let id = store.users.add_client(&store.dynamo, number)?;
+            let request = Request::new("POST", "/oauth/clients/{client_id}/secrets");
+            request.of("client_id", &id).token(store).event()
+        },
+        "oauth-secrets-delete" => |store, number| {
+            let id = store.users.add_client(&store.dynamo, number)?;
+            let request = Request::new("DELETE", "/oauth/clients/{client_id}/secrets/{secret_id}");
+            request.of("client_id", &id).of("secret_id", &users::secret()).token(store).event()
+        },
         "oauth-clients-list" => {
             |store, _| Request::new("GET", "/oauth/clients").query("limit", "20").token(store).event()
         }
@@ -369,7 +379,7 @@ struct Request {
     address: String,
     method: &'static str,
     resource: &'static str,
-    parameter: Option<(&'static str, String)>,
+    parameters: Vec<(&'static str, String)>,
     query: Values,
     headers: Values,
     body: String,
@@ -390,7 +400,7 @@ impl Request {
             address: "203.0.113.7".to_owned(),
             method,
             resource,
-            parameter: None,
+            parameters: Vec::new(),
             query: Values::new(),
             headers: Values::new(),
             body: String::new(),
@@ -406,8 +416,9 @@ impl Request {
         self.of("product_id", store.product(number))
     }
 
-    fn of(self, parameter: &'static str, value: &str) -> Self {
-        Self { parameter: Some((parameter, value.to_owned())), ..self }
+    fn of(mut self, parameter: &'static str, value: &str) -> Self {
+        self.parameters.push((parameter, value.to_owned()));
+        self
     }
 
     fn token(self, store: &Store) -> Self {
@@ -442,12 +453,12 @@ impl Request {
     }
 
     fn event(self) -> Result<Value, BenchError> {
-        let path = self.parameter.iter().fold(self.resource.to_owned(), |path, (name, value)| {
+        let path = self.parameters.iter().fold(self.resource.to_owned(), |path, (name, value)| {
             path.replace(&format!("{{{name}}}"), value)
         });
         let address = self.address.clone();
         let request = self.header("X-Forwarded-For", &address);
-        let parameters = request.parameter.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        let parameters = request.parameters.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
         let event = RestEvent {
             id: "41d7f9d5-0f1c-4a8e-8f6b-2c1f9f3a7d10",
             time: Timestamp::from_millis(1_769_862_896_789),

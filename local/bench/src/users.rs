@@ -14,6 +14,7 @@ use shared::{
         validation::Violation,
     },
     password::{NewPassword, PasswordHash},
+    store::clients::ClientSecret,
     telemetry,
 };
 
@@ -40,6 +41,11 @@ pub(super) struct Users {
     hmac_keys: KeySet,
     hash: PasswordHash,
     id: Id<User>,
+}
+
+/// Returns the id of each client's secret.
+pub fn secret() -> String {
+    id::<ClientSecret>(1).to_string()
 }
 
 impl Users {
@@ -171,7 +177,12 @@ impl Users {
                 "name": {"S": "Warehouse"},
                 "scope": {"S": scope.map_err(|fault| KeyError::Token(fault.to_string()))?},
                 "redirect_uris": {"L": []},
-                "secret_hash": {"S": "4wWhGFVBXAMlTwJ6KmzUpyGk7nMMWnLvBmfxCuJnkKE"},
+                "secrets": {"L": [{"M": {
+                    "id": {"S": secret()},
+                    "hash": {"S": "4wWhGFVBXAMlTwJ6KmzUpyGk7nMMWnLvBmfxCuJnkKE"},
+                    "created_at": {"S": THEN},
+                }}]},
+                "epoch": {"N": "0"},
                 "created_at": {"S": THEN},
                 "created_by": {"S": self.id},
             }),

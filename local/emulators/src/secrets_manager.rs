@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{body::Bytes, http::request::Parts};
+use hyper::{HeaderMap, body::Bytes, header::AUTHORIZATION, http::request::Parts};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use shared::{domain::time::Timestamp, telemetry};
@@ -64,10 +64,10 @@ impl Secrets {
     /// # Errors
     /// [`EmulatorError::Listen`].
     pub async fn in_memory(secrets: Vec<template::Secret>, functions: &str) -> Result<Self, EmulatorError> {
-        Self::start(None, BTreeMap::new(), secrets, functions).await
+        Self::start(None, BTreeMap::new(), secrets, functions, None).await
     }
 
-    /// Starts one on a file. A secret that is in the file already keeps its value.
+    /// Starts one on a file, for callers with this access key. A secret that is in the file already keeps its value.
     ///
     /// # Errors
     /// [`EmulatorError`].
@@ -75,8 +75,9 @@ impl Secrets {
         path: &Path,
         secrets: Vec<template::Secret>,
         functions: &str,
+        access_key: &str,
     ) -> Result<Self, EmulatorError> {
-        Self::start(Some(path.to_owned()), load(path)?, secrets, functions).await
+        Self::start(Some(path.to_owned()), load(path)?, secrets, functions, Some(access_key.to_owned())).await
     }
 
     async fn start(
@@ -84,6 +85,7 @@ impl Secrets {
         mut stored: BTreeMap<String, Secret>,
         secrets: Vec<template::Secret>,
         functions: &str,
+        access_key: Option<String>,
     ) -> Result<Self, EmulatorError> {
         let mut rotations = BTreeMap::new();
         for secret in secrets {
@@ -93,7 +95,8 @@ impl Secrets {
         }
         let http = reqwest::Client::builder().no_proxy().timeout(STEP_TIMEOUT).build()?;
         let functions = functions.to_owned();
-        let state = Arc::new(State { file, secrets: Mutex::new(stored), rotations, functions, http });
+        let state =
+            Arc::new(State { file, secrets: Mutex::new(stored), rotations, functions, http, access_key });
         let answering = Arc::clone(&state);
         let server = Server::start(0, move |parts, body| {
             let state = Arc::clone(&answering);
@@ -289,6 +292,8 @@ struct State {
     rotations: BTreeMap<String, template::Rotation>,
     functions: String,
     http: reqwest::Client,
+    /// Access key that callers must have.
+    access_key: Option<String>,
 }
 
 impl State {
@@ -363,9 +368,20 @@ impl State {
     }
 
     fn answer(self: &Arc<Self>, parts: &Parts, body: &Bytes) -> Answer {
+        if !self.admits(&parts.headers) {
+            let message = "the Secrets Manager emulator answers only the functions that it was started for";
+            return aws::json_1_1(Err(AwsError::bad_request("AccessDeniedException", message)));
+        }
         let target = parts.headers.get(TARGET_HEADER).and_then(|target| target.to_str().ok());
         let operation = target.and_then(|target| target.strip_prefix(TARGET)).unwrap_or_default();
         aws::json_1_1(self.operate(operation, body))
+    }
+
+    /// Returns whether the caller has the access key. Signatures are not verified.
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let Some(access_key) = &self.access_key else { return true };
+        let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        server::is_from_program(headers) && sent.contains(&format!("Credential={access_key}/"))
     }
 
     fn operate(self: &Arc<Self>, operation: &str, body: &Bytes) -> Result<Value, AwsError> {
@@ -738,7 +754,8 @@ mod tests {
     async fn a_file_keeps_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets.json");
-        let open = async || Secrets::on_file(&path, vec![secret(None)], "http://127.0.0.1:1").await.unwrap();
+        let open =
+            async || Secrets::on_file(&path, vec![secret(None)], "http://127.0.0.1:1", "key").await.unwrap();
         assert_eq!(current(&path, "S").unwrap(), None);
         open().await.put("S", "second").unwrap();
         assert_eq!(current(&path, "S").unwrap().as_deref(), Some("second"));

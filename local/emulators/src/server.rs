@@ -12,8 +12,9 @@ use std::{
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, Response,
+    HeaderMap, Request, Response,
     body::{Bytes, Incoming},
+    header::{HOST, ORIGIN},
     http::request::Parts,
     server::conn::http1,
     service::service_fn,
@@ -61,6 +62,16 @@ impl Server {
         }));
         Ok(Self { url, _task: task })
     }
+}
+
+/// Returns whether a request comes from a program on this machine. A web page can send requests here, too, even under
+/// another host name (DNS rebinding); its browser gives it away by these headers.
+pub fn is_from_program(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    ["localhost", "127.0.0.1", "[::1]"].contains(&name)
+        && !headers.contains_key(ORIGIN)
+        && !headers.contains_key("sec-fetch-site")
 }
 
 /// Answers all connections, forever. `answer` gets the client's address with each request.

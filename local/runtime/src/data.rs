@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -43,6 +44,8 @@ impl DataFolder {
     pub fn open(path: &Path, fresh: bool) -> Result<Self, DataError> {
         let unusable = |error| DataError::Unusable(path.to_owned(), error);
         fs::create_dir_all(path).map_err(unusable)?;
+        // Keys, passwords and mails are for this user alone.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => DataError::InUse(path.to_owned()),

@@ -183,9 +183,17 @@ impl Gateway {
     ) -> Answer {
         let (id, time) = (server::uuid(), telemetry::now());
         let stage = self.stage(parts.uri.path());
+        let invokes = parts.uri.path().starts_with(INVOKE_API);
         // Reads the whole body first: a client that is still sending may miss a refusal.
         let answer = match read(body).await {
-            Ok(body) if parts.uri.path().starts_with(INVOKE_API) => self.pass_on(parts, body).await,
+            // Whoever may invoke functions may invoke each with any event.
+            Ok(_)
+                if invokes
+                    && !(source.to_canonical().is_loopback() && server::is_from_program(&parts.headers)) =>
+            {
+                Err(Reason::MissingAuthenticationToken)
+            }
+            Ok(body) if invokes => self.pass_on(parts, body).await,
             Ok(body) => self.integrate(stage, &Arrival { id: id.clone(), time, source, parts, body }).await,
             Err(reason) => Err(reason),
         };
@@ -725,6 +733,29 @@ mod tests {
             assert_eq!(answer.headers()["x-request-id"], ID);
             let problem: Value = serde_json::from_slice(&body(answer).await).unwrap();
             assert_eq!((&problem["status"], &problem["request_id"]), (&json!(status), &json!(ID)));
+        }
+    }
+
+    #[tokio::test]
+    async fn only_programs_on_this_machine_invoke_functions() {
+        let functions = Server::start(0, async |_, _| Ok(Answer::new("{}".into()))).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(Arc::new(Gateway::new(Vec::new(), port, &functions.url).unwrap()).serve(listener));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let invoke = async |name: &str, value: &str| {
+            let url = format!("http://127.0.0.1:{port}{INVOKE_API}functions/mail-send/invocations");
+            client.post(url).body("{}").header(name, value).send().await.unwrap().status()
+        };
+        assert_eq!(invoke("accept", "*/*").await, StatusCode::OK);
+        for (name, value) in [
+            ("origin", "https://evil.test"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "none"),
+            ("host", "rebound.evil.test:9000"),
+        ] {
+            assert_ne!(invoke(name, value).await, StatusCode::OK, "{name}: {value}");
         }
     }
 

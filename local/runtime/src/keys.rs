@@ -128,7 +128,7 @@ mod tests {
         let empty =
             Secret { name: SIGNING_SECRET.to_owned(), value: r#"{"keys":[]}"#.to_owned(), rotation: None };
         let path = data::secrets(folder.path());
-        let secrets = Secrets::on_file(&path, vec![empty], "http://127.0.0.1:1").await.unwrap();
+        let secrets = Secrets::on_file(&path, vec![empty], "http://127.0.0.1:1", "key").await.unwrap();
         secrets.put(SIGNING_SECRET, &keys.write().unwrap()).unwrap();
 
         let found = load(folder.path()).unwrap();

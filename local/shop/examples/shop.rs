@@ -1,6 +1,7 @@
 //! `cargo shop`: parses the command line and runs the command.
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     thread,
@@ -12,7 +13,7 @@ use emulators::{event_bridge::Event, files, ses::Mail, stripe};
 use runtime::{data, function, keys, log::say, seed};
 use serde::de::DeserializeOwned;
 use shared::auth;
-use shop::{blocklist, deploy, new, up};
+use shop::{blocklist, deploy, new, revoke, up};
 
 /// Run, test and deploy the shop
 #[derive(Parser)]
@@ -71,6 +72,9 @@ enum Command {
     ///     cargo shop deploy prod --skip-build --parameter GradualDeployment=false -- --no-confirm-changeset
     #[command(verbatim_doc_comment)]
     Deploy(Deploy),
+    /// Stop using a key that others may know
+    #[command(subcommand)]
+    Keys(Keys),
     /// Release the API: freeze the document of each version in docs/api
     ///
     /// Fails with a list of the breaking changes if a released version would break. See docs/versioning.md.
@@ -130,6 +134,9 @@ impl Folder {
 struct Up {
     #[command(flatten)]
     place: Place,
+    /// Address to listen on, such as 0.0.0.0 for all [default: this machine only]
+    #[arg(long)]
+    host: Option<IpAddr>,
     /// Delete all data first
     #[arg(long)]
     fresh: bool,
@@ -139,6 +146,24 @@ struct Up {
     /// Instances per function, each of which handles one request at a time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     concurrency: u16,
+}
+
+#[derive(Subcommand)]
+enum Keys {
+    /// Replace a key at once: verifiers refuse its tokens within seconds, a new one takes its place
+    ///
+    /// A signing key's id is its `kid` in /v1/.well-known/jwks.json; an HMAC key's is in the secret. docs/operating.md
+    /// describes what to do when a key has leaked.
+    Revoke {
+        /// Id of the key
+        key: String,
+        /// Stack of a deployed shop, by the AWS CLI [default: the shop on this machine]
+        #[arg(long)]
+        stack: Option<String>,
+        /// Port of the shop on this machine
+        #[arg(long, default_value_t = 9000, value_parser = clap::value_parser!(u16).range(1..))]
+        port: u16,
+    },
 }
 
 #[derive(Args)]
@@ -293,6 +318,7 @@ fn main() -> ExitCode {
         Command::Ledger(view) => show_ledger(&view),
         Command::New(new) => add(&new),
         Command::Tidy => tidy(),
+        Command::Keys(keys) => revoke_key(&keys),
         Command::Deploy(deploy) => deploy_to(&deploy),
         Command::Release => release(),
         Command::Bench(bench) => measure(bench),
@@ -311,9 +337,9 @@ fn main() -> ExitCode {
 
 type Done = Result<ExitCode, Box<dyn std::error::Error>>;
 
-fn open(Up { place, fresh, release, concurrency }: &Up) -> Done {
+fn open(Up { place, host, fresh, release, concurrency }: &Up) -> Done {
     let (port, data, concurrency) = (place.port, place.folder.path(), usize::from(*concurrency));
-    up::run(&up::Options { port, data, fresh: *fresh, release: *release, concurrency })?;
+    up::run(&up::Options { host: *host, port, data, fresh: *fresh, release: *release, concurrency })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -415,6 +441,14 @@ fn tidy() -> Done {
     let findings = tidy::findings(&root)?;
     findings.iter().for_each(|finding| println!("{finding}"));
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn revoke_key(Keys::Revoke { key, stack, port }: &Keys) -> Done {
+    let place = stack.as_deref().map_or(revoke::Place::Local(*port), revoke::Place::Stack);
+    revoke::run(key, &place).await?;
+    println!("revoked {key}; log-ins may fail for up to a minute, until all functions have read the new key");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn release() -> Done {

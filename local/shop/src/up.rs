@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     env, fs, io,
-    net::{Ipv4Addr, Ipv6Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::Arc,
@@ -16,6 +16,7 @@ use emulators::{
     dynamodb::{self, DatabaseError, Dynamo},
     event_bridge::EventBridge,
     secrets_manager::{self, RotationError, Secrets},
+    server,
     ses::Mailbox,
     stripe::{Settings, Stripe},
 };
@@ -30,6 +31,7 @@ use runtime::{
     seed::{self, SeedError},
     streams::{Delivery, DeliveryError},
 };
+use rustix::fs::Mode;
 use serde_json::{Value, json};
 use shared::telemetry;
 use template::{Template, TemplateError};
@@ -42,6 +44,8 @@ use tokio::{
 };
 
 pub struct Options {
+    /// Address to listen on; all loopback addresses if absent.
+    pub host: Option<IpAddr>,
     pub port: u16,
     pub data: PathBuf,
     /// Deletes the data first.
@@ -112,6 +116,8 @@ const ROTATION_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// # Errors
 /// [`UpError`].
 pub fn run(options: &Options) -> Result<(), UpError> {
+    // Keys, passwords and mails are for this user alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let runtime = Runtime::new()?;
     let result = runtime.block_on(async {
         let stopped = stopped()?;
@@ -136,7 +142,7 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let template = Template::read(&template::repository())?;
     let (sources, schedules) = (template.sources()?, template.schedules()?);
     let data = DataFolder::open(&options.data, options.fresh)?;
-    let listener = listen(options.port)?;
+    let listeners = listen(options.host, options.port)?;
     let constants = constants()?;
     let origin = constants.iter().find(|(name, _)| name == "ALLOWED_ORIGIN");
     let apis = template.apis(origin.map_or("*", |(_, origin)| origin))?;
@@ -147,7 +153,9 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let reserved = free_port()?;
     let port = reserved.local_addr()?.port();
     let functions = format!("http://127.0.0.1:{port}");
-    let secrets = Secrets::on_file(&data::secrets(data.path()), template.secrets()?, &functions).await?;
+    let access_key = server::uuid();
+    let secrets = data::secrets(data.path());
+    let secrets = Secrets::on_file(&secrets, template.secrets()?, &functions, &access_key).await?;
     let mailbox = Mailbox::on_file(&data::mails(data.path())).await?;
     let bus = EventBridge::on_file(&data::events(data.path())).await?;
     let stripe = Stripe::on_file(&data::stripe(data.path()), account(&secrets)?).await?;
@@ -162,13 +170,18 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.url.clone()),
         ("AWS_ENDPOINT_URL_SESV2", mailbox.url.clone()),
         ("PAYMENTS_URL", stripe.url.clone()),
+        ("AWS_ACCESS_KEY_ID", access_key),
     ];
     drop(reserved);
     let mut watch = Watch::start(options, port, &cargo_lambda, &services)?;
     let mut background = JoinSet::new();
     let gateway = Gateway::new(apis, options.port, &functions)?;
     let stuck = gateway.stuck();
-    background.spawn(async move { match Arc::new(gateway).serve(listener).await {} });
+    let gateway = Arc::new(gateway);
+    for listener in listeners {
+        let gateway = Arc::clone(&gateway);
+        background.spawn(async move { match gateway.serve(listener).await {} });
+    }
     let url = format!("http://localhost:{}", options.port);
     say("starting cargo lambda watch");
     tokio::select! {
@@ -205,19 +218,37 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     }
 }
 
-/// Listens on all addresses like `cargo lambda watch`, as `cargo lambda invoke` expects.
-fn listen(port: u16) -> Result<tokio::net::TcpListener, UpError> {
+/// Listens on one address, or on all loopback addresses. `cargo lambda invoke` uses that of IPv6 unless told otherwise, many
+/// clients that of IPv4.
+fn listen(host: Option<IpAddr>, port: u16) -> Result<Vec<tokio::net::TcpListener>, UpError> {
     let judge = |error: io::Error| match error.kind() {
         io::ErrorKind::AddrInUse => UpError::PortInUse(port),
         _ => UpError::Port(port, error),
     };
-    let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).map_err(judge) {
-        // A machine without IPv6.
-        Err(UpError::Port(..)) => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(judge),
-        bound => bound,
-    }?;
-    listener.set_nonblocking(true)?;
-    Ok(tokio::net::TcpListener::from_std(listener)?)
+    let bind = |host: IpAddr| {
+        let listener = TcpListener::bind((host, port)).map_err(judge)?;
+        listener.set_nonblocking(true)?;
+        Ok(tokio::net::TcpListener::from_std(listener)?)
+    };
+    match host {
+        Some(host) => {
+            if !host.is_loopback() {
+                say(&format!(
+                    "warning: everyone who reaches {host}:{port} can use this shop, which has known users"
+                ));
+            }
+            Ok(vec![bind(host)?])
+        }
+        None => {
+            let first = bind(Ipv4Addr::LOCALHOST.into())?;
+            // A machine without IPv6 has only the first.
+            match bind(Ipv6Addr::LOCALHOST.into()) {
+                Ok(second) => Ok(vec![first, second]),
+                Err(UpError::Port(..)) => Ok(vec![first]),
+                Err(error) => Err(error),
+            }
+        }
+    }
 }
 
 /// Reserves a free port until the listener is dropped.
@@ -292,7 +323,7 @@ impl Watch {
         options: &Options,
         port: u16,
         cargo_lambda: &Path,
-        services: &[(&str, String); 5],
+        services: &[(&str, String)],
     ) -> Result<Self, UpError> {
         let group = Group::new()?;
         let (output, printed) = io::pipe()?;

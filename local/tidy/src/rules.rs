@@ -642,7 +642,11 @@ pub fn contracts_match_code(repository: &Repository) -> Vec<String> {
         for (calls, what, declared) in [
             (&[".idempotency_key("][..], "the parameter Idempotency-Key", has("Idempotency-Key")),
             (&[".if_match("], "the parameter If-Match", has("If-Match")),
-            (&[".json(", ".json_if_any(", ".merge_patch(", ".form(", ".signed("], "a requestBody", has_body),
+            (
+                &[".json(", ".json_if_any(", ".merge_patch(", ".form(", ".own_form(", ".signed("],
+                "a requestBody",
+                has_body,
+            ),
             (
                 &[".query(", ".parameters("],
                 "query parameters",

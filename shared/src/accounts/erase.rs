@@ -3,7 +3,7 @@
 use super::access::Accounts;
 use crate::{
     auth::Customer,
-    domain::change::ChangeContext,
+    domain::{change::ChangeContext, user::Role},
     error::{self, Error},
     orders,
     password::Password,
@@ -15,7 +15,7 @@ impl Accounts {
     /// Erases the caller's account and all personal data, in orders too.
     ///
     /// # Errors
-    /// [`Error::InvalidCredentials`], [`Error::TooManyAttempts`], [`Error::OrderOpen`].
+    /// [`Error::InvalidCredentials`], [`Error::TooManyAttempts`], [`Error::StaffAccount`], [`Error::OrderOpen`].
     pub async fn erase(
         &self,
         customer: &Customer,
@@ -25,6 +25,9 @@ impl Accounts {
         context: &ChangeContext,
     ) -> Result<(), Error> {
         let account = self.users.own(customer).await?;
+        if account.user.role != Role::Customer {
+            return Err(Error::StaffAccount);
+        }
         let (checked, _) = self.authenticate(&account.user.email, password, address, context.at).await?;
         orders::erase(orders, customer, context).await?;
         let attempts = self.attempts.partition_keys(&account.user.email, context.at).await?;

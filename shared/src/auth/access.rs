@@ -165,6 +165,8 @@ pub const FIRST_PARTY: &str = "storefront";
 #[derive(Clone, Debug)]
 pub struct Staff {
     authority: Authority,
+    /// All scopes of the token.
+    scope: String,
 }
 
 impl Staff {
@@ -174,6 +176,14 @@ impl Staff {
 
     pub fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// Requires a further scope, for a part of the operation.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientScope`].
+    pub fn require(&self, scope: Scope) -> Result<(), Error> {
+        require(&self.scope, scope)
     }
 }
 
@@ -220,6 +230,17 @@ impl OrderAccess {
         self.authority().subject
     }
 
+    /// Requires that staff do not act on their own order.
+    ///
+    /// # Errors
+    /// [`Error::OwnOrder`].
+    pub fn check_not_own(&self, customer: Id<User>) -> Result<(), Error> {
+        match self {
+            Self::Any(staff) if staff.id() == Actor::User(customer) => Err(Error::OwnOrder),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns whether the caller may access this customer's orders.
     pub fn reaches(&self, customer: Id<User>) -> bool {
         match self {
@@ -242,8 +263,8 @@ impl Access {
     /// # Errors
     /// [`Error::InsufficientScope`].
     pub fn staff(&self, scope: Scope) -> Result<Staff, Error> {
-        self.allows(scope)?;
-        Ok(Staff { authority: self.authority.clone() })
+        require(&self.scope, scope)?;
+        Ok(Staff { authority: self.authority.clone(), scope: self.scope.clone() })
     }
 
     /// Requires `scope` of a user.
@@ -251,7 +272,7 @@ impl Access {
     /// # Errors
     /// [`Error::InsufficientScope`], also for a machine client.
     pub fn customer(&self, scope: Scope) -> Result<Customer, Error> {
-        self.allows(scope)?;
+        require(&self.scope, scope)?;
         match self.authority.subject {
             Actor::User(id) => Ok(Customer { id, authority: self.authority.clone() }),
             Actor::Client(_) => Err(Error::InsufficientScope(scope.into_str())),
@@ -281,11 +302,11 @@ impl Access {
             Actor::Client(_) => None,
         }
     }
+}
 
-    fn allows(&self, scope: Scope) -> Result<(), Error> {
-        let granted = self.scope.split(' ').any(|granted| granted == scope.into_str());
-        if granted { Ok(()) } else { Err(Error::InsufficientScope(scope.into_str())) }
-    }
+fn require(granted: &str, scope: Scope) -> Result<(), Error> {
+    let granted = granted.split(' ').any(|granted| granted == scope.into_str());
+    if granted { Ok(()) } else { Err(Error::InsufficientScope(scope.into_str())) }
 }
 
 /// Why a token is not valid.

@@ -74,6 +74,16 @@ impl KeySet {
         Self { keys: kept.collect() }
     }
 
+    /// Returns whether one of the keys has this id.
+    pub fn contains(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.id == id)
+    }
+
+    /// Removes a key that must not be used any more.
+    pub fn without(&self, id: &str) -> Self {
+        Self { keys: self.keys.iter().filter(|key| key.id != id).cloned().collect() }
+    }
+
     /// Computes HMAC-SHA-256 with the key in force at a moment. A tag is valid only for its `purpose`.
     ///
     /// # Errors

@@ -235,16 +235,11 @@ impl Category {
     }
 }
 
-/// Accepts an absolute path of the shop or an http(s) URL, up to 500 characters.
+/// Accepts an absolute path of the shop or an https URL, up to 500 characters.
 fn image_address(text: &str) -> Result<String, Violation> {
     let text = validation::line(text, 1, 500)?;
     let path = text.starts_with('/') && !text.starts_with("//");
-    let url =
-        ["https://", "http://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
+    let url = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty());
     let clean = !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | '\\'));
-    if (path || url) && clean {
-        Ok(text)
-    } else {
-        Err(Violation::Format("an http(s) URL or an absolute path"))
-    }
+    if (path || url) && clean { Ok(text) } else { Err(Violation::Format("an https URL or an absolute path")) }
 }

@@ -117,12 +117,16 @@ impl Serialize for FieldError {
 #[serde(transparent)]
 pub struct ValidationErrors(Vec<FieldError>);
 
+/// A response lists at most so many errors, however many fields a client makes up.
+const MAX_ERRORS: usize = 100;
+
 impl ValidationErrors {
     /// Fails with these errors if there are any.
     ///
     /// # Errors
-    /// All of them.
-    pub fn check(errors: Vec<FieldError>) -> Result<(), Self> {
+    /// The first hundred of them.
+    pub fn check(mut errors: Vec<FieldError>) -> Result<(), Self> {
+        errors.truncate(MAX_ERRORS);
         if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
     }
 
@@ -130,6 +134,7 @@ impl ValidationErrors {
     #[must_use]
     pub fn and(mut self, more: Vec<FieldError>) -> Self {
         self.0.extend(more);
+        self.0.truncate(MAX_ERRORS);
         self
     }
 }
@@ -365,7 +370,13 @@ pub fn one_of<T: FromStr + VariantNames>(text: &str) -> Result<T, Violation> {
     text.parse().map_err(|_| Violation::UnknownValue(T::VARIANTS))
 }
 
-/// Accepts text of `min` to `max` characters without control characters other than line breaks.
+/// Returns whether a character is invisible and changes how the text around it is shown: marks of direction (Unicode TR 9),
+/// which can make a name look like another, separators of lines and paragraphs, and zero-width spaces.
+fn is_deceptive(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Accepts text of `min` to `max` characters without control characters other than line breaks, and without invisible ones.
 ///
 /// # Errors
 /// [`Violation::TooShort`], [`Violation::TooLong`], [`Violation::Format`].
@@ -376,7 +387,7 @@ pub fn prose(text: &str, min: usize, max: usize) -> Result<String, Violation> {
     if text.trim().chars().count() < min {
         return Err(Violation::TooShort(min));
     }
-    if text.chars().any(|c| c.is_control() && c != '\n') {
+    if text.chars().any(|c| (c.is_control() && c != '\n') || is_deceptive(c)) {
         return Err(Violation::Format("text without control characters"));
     }
     Ok(text.to_owned())

@@ -7,7 +7,7 @@ use lambda_http::{
 };
 use serde_json::{Map, Value};
 
-use super::{merge_patch::MergePatch, request::Request};
+use super::{json::UniqueNames, merge_patch::MergePatch, request::Request};
 use crate::{
     domain::validation::{self, Object},
     error::{Error, OAuthError},
@@ -67,7 +67,8 @@ impl Request {
         if body.len() > MAX_BODY_BYTES {
             return Err(Error::BodyTooLarge(MAX_BODY_BYTES / 1024));
         }
-        serde_json::from_slice(body).map_err(|error| Error::MalformedJson(error.to_string()))
+        let body: Result<UniqueNames, _> = serde_json::from_slice(body);
+        body.map(|UniqueNames(value)| value).map_err(|error| Error::MalformedJson(error.to_string()))
     }
 
     fn bytes(&self) -> &[u8] {
@@ -97,6 +98,20 @@ impl Request {
             return Err(OAuthError::InvalidRequest("The body must be no larger than 64 KiB.").into());
         }
         Ok(Parameters::read(form_urlencoded::parse(body).into_owned())?)
+    }
+
+    /// Reads a form like [`Self::form`], but only from a page of the shop. Browsers tell where a form comes from:
+    /// <https://www.w3.org/TR/fetch-metadata/>.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidRequest`], also for a form of another site.
+    pub fn own_form(&self) -> Result<Parameters, Error> {
+        let foreign =
+            self.header("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"));
+        if foreign {
+            return Err(OAuthError::InvalidRequest("This form was sent from another site.").into());
+        }
+        self.form()
     }
 
     /// Reads the query as parameters of OAuth 2.0.

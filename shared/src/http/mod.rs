@@ -12,6 +12,7 @@ mod problem;
 
 mod idempotency_key;
 mod if_match;
+mod json;
 mod merge_patch;
 mod paging;
 

@@ -49,18 +49,20 @@ fn status(error: &Error) -> StatusCode {
         | Error::IdempotencyKeyRequired
         | Error::InvalidIdempotencyKey
         | Error::OAuth(_) => StatusCode::BAD_REQUEST,
-        Error::InsufficientScope(_) => StatusCode::FORBIDDEN,
+        Error::InsufficientScope(_) | Error::OwnOrder => StatusCode::FORBIDDEN,
         Error::NotFound => StatusCode::NOT_FOUND,
         Error::SkuTaken
         | Error::InsufficientStock { .. }
         | Error::OwnAccount
+        | Error::TooManySecrets
         | Error::OutOfStock(_)
         | Error::PriceChanged(_)
         | Error::Order(_)
         | Error::PaymentVoided
         | Error::RefundRefused
         | Error::CaptureRefused
-        | Error::OrderOpen => StatusCode::CONFLICT,
+        | Error::OrderOpen
+        | Error::StaffAccount => StatusCode::CONFLICT,
         Error::CardDeclined(_) | Error::AuthorizationExpired => StatusCode::PAYMENT_REQUIRED,
         Error::TokenExpired => StatusCode::GONE,
         Error::StaleVersion => StatusCode::PRECONDITION_FAILED,

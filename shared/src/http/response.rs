@@ -247,6 +247,10 @@ impl Response {
             (STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "no-referrer"),
+            // Keeps pages apart from windows and documents of other sites. Scripts read responses by CORS, which these
+            // headers do not concern.
+            (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
             (ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED),
         ];
         headers.extend(same.map(|(name, value)| (name, HeaderValue::from_static(value))));

@@ -69,7 +69,7 @@ impl TokenEndpoint {
             code: form.required("code", "code is missing.")?,
             client_id: client.public()?,
             redirect_uri: form.required("redirect_uri", "redirect_uri is missing.")?,
-            code_verifier: form.required("code_verifier", "code_verifier is missing (RFC 7636).")?,
+            code_verifier: code_verifier(form)?,
         };
         let exchanging = self.sessions.exchange(&exchange, id, now);
         self.registry.while_public(exchange.client_id, exchanging).await
@@ -86,5 +86,17 @@ impl TokenEndpoint {
         let keys = self.tokens.keys().await?;
         let rotating = self.sessions.rotate(token, client_id, scope.as_ref(), &keys, now);
         self.registry.while_public(client_id, rotating).await
+    }
+}
+
+/// Reads the verifier of a code challenge: 43 to 128 unreserved characters (RFC 7636, section 4.1).
+fn code_verifier(form: &Parameters) -> Result<&str, OAuthError> {
+    const FORM: &str = "code_verifier must have 43 to 128 letters, digits and characters of -._~ (RFC 7636).";
+    let verifier = form.required("code_verifier", "code_verifier is missing (RFC 7636).")?;
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    if (43..=128).contains(&verifier.len()) && verifier.bytes().all(unreserved) {
+        Ok(verifier)
+    } else {
+        Err(OAuthError::InvalidRequest(FORM))
     }
 }

@@ -20,7 +20,7 @@ pub struct ServerMetadata {
     response_modes_supported: [&'static str; 1],
     grant_types_supported: [&'static str; 3],
     token_endpoint_auth_methods_supported: [&'static str; 3],
-    revocation_endpoint_auth_methods_supported: [&'static str; 1],
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
     code_challenge_methods_supported: [&'static str; 1],
     authorization_response_iss_parameter_supported: bool,
 }
@@ -40,7 +40,7 @@ pub fn metadata() -> Result<ServerMetadata, ConfigError> {
         response_modes_supported: ["query"],
         grant_types_supported: ["authorization_code", "client_credentials", "refresh_token"],
         token_endpoint_auth_methods_supported: ["none", "client_secret_basic", "client_secret_post"],
-        revocation_endpoint_auth_methods_supported: ["none"],
+        revocation_endpoint_auth_methods_supported: ["none", "client_secret_basic", "client_secret_post"],
         code_challenge_methods_supported: ["S256"],
         authorization_response_iss_parameter_supported: true,
         issuer,

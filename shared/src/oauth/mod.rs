@@ -24,6 +24,6 @@ pub use grant::TokenEndpoint;
 pub use metadata::{ServerMetadata, metadata};
 pub use page::error as error_page;
 pub use parameters::Parameters;
-pub use registration::{ClientView, NewClient};
+pub use registration::{ClientView, NewClient, SecretView};
 pub use revocation::Revocation;
 pub use tokens::{TokenResponse, Tokens};

@@ -1,11 +1,10 @@
 //! Registration of clients.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 use strum::VariantArray;
 
 use crate::{
-    auth::{KeySet, Scope, Scopes, hash},
+    auth::{Scope, Scopes},
     domain::{
         client::RedirectUri,
         id::Id,
@@ -14,7 +13,7 @@ use crate::{
         validation::{self, Object, Violation},
     },
     error::Error,
-    store::clients::ClientItem,
+    store::clients::{ClientItem, ClientSecret},
 };
 
 /// Request to register a client. With redirect URIs it is a public client that acts for users, without a machine client
@@ -45,30 +44,49 @@ impl NewClient {
         Some(Self { name: name?, scope: scope?, redirect_uris: redirect_uris? })
     }
 
-    /// Makes the client.
+    /// Makes the client, and the text of its secret if it is a machine client.
     ///
     /// # Errors
-    /// As for [`KeySet::at`].
+    /// [`Error::Internal`] if the system has no randomness.
     pub fn client(
         &self,
         id: Id<Client>,
         by: Actor,
-        keys: &KeySet,
+        secret: Id<ClientSecret>,
         now: Timestamp,
-    ) -> Result<ClientItem, Error> {
+    ) -> Result<(ClientItem, Option<String>), Error> {
         let Self { name, scope, redirect_uris } = self.clone();
-        let secret_hash =
-            if redirect_uris.is_empty() { Some(hash(secret(id, keys)?.as_bytes())) } else { None };
-        Ok(ClientItem {
-            id,
-            name,
-            scope,
-            redirect_uris,
-            secret_hash,
-            epoch: 0,
-            created_at: now,
-            created_by: by,
-        })
+        let (secrets, text) = if redirect_uris.is_empty() {
+            let (secret, text) = ClientSecret::generate(secret, now)?;
+            (vec![secret], Some(text))
+        } else {
+            (Vec::new(), None)
+        };
+        let client =
+            ClientItem { id, name, scope, redirect_uris, secrets, epoch: 0, created_at: now, created_by: by };
+        Ok((client, text))
+    }
+}
+
+/// A secret as admins see it: without its text, except when it is made.
+#[derive(Serialize)]
+pub struct SecretView {
+    id: Id<ClientSecret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    created_at: Timestamp,
+}
+
+impl SecretView {
+    /// Shows a secret with its text.
+    pub fn with_text(secret: &ClientSecret, text: String) -> Self {
+        Self { client_secret: Some(text), ..Self::from(secret) }
+    }
+}
+
+impl From<&ClientSecret> for SecretView {
+    fn from(secret: &ClientSecret) -> Self {
+        Self { id: secret.id, client_secret: None, created_at: secret.created_at }
     }
 }
 
@@ -78,6 +96,8 @@ pub struct ClientView<'a> {
     client_id: Id<Client>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<SecretView>,
     name: &'a str,
     scope: &'a Scopes,
     redirect_uris: &'a [RedirectUri],
@@ -88,10 +108,11 @@ pub struct ClientView<'a> {
 
 impl<'a> From<&'a ClientItem> for ClientView<'a> {
     fn from(client: &'a ClientItem) -> Self {
-        let machine = client.redirect_uris.is_empty();
+        let machine = client.is_machine();
         Self {
             client_id: client.id,
             client_secret: None,
+            secrets: client.secrets.iter().map(SecretView::from).collect(),
             name: &client.name,
             scope: &client.scope,
             redirect_uris: &client.redirect_uris,
@@ -106,19 +127,9 @@ impl<'a> From<&'a ClientItem> for ClientView<'a> {
     }
 }
 
-impl<'a> ClientView<'a> {
-    /// Shows a client with its secret, if it has one.
-    ///
-    /// # Errors
-    /// As for [`KeySet::at`].
-    pub fn with_secret(client: &'a ClientItem, keys: &KeySet) -> Result<Self, Error> {
-        let client_secret = client.secret_hash.as_ref().map(|_| secret(client.id, keys)).transpose()?;
-        Ok(Self { client_secret, ..Self::from(client) })
+impl ClientView<'_> {
+    /// Shows the secret, too: only in the response to the request that has made it.
+    pub fn with_secret(self, client_secret: Option<String>) -> Self {
+        Self { client_secret, ..self }
     }
-}
-
-/// Derives the secret of a client. It is stored nowhere, and a lost response can be repeated.
-fn secret(id: Id<Client>, keys: &KeySet) -> Result<String, Error> {
-    let secret = keys.hmac(id.created_at(), "client-secret", id.to_string().as_bytes())?;
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(secret))
 }

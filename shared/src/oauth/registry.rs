@@ -4,7 +4,7 @@ use futures_util::future;
 
 use super::credentials::ClientCredentials;
 use crate::{
-    auth::{Authority, FIRST_PARTY, Grant, Scopes, hash},
+    auth::{Authority, FIRST_PARTY, Grant, Scopes},
     domain::user::Actor,
     error::{Error, OAuthError},
     store::clients::{ClientItem, Clients},
@@ -38,7 +38,7 @@ impl Registry {
             return Ok(());
         }
         let client = self.find(client_id).await?.ok_or(OAuthError::InvalidClient)?;
-        if client.secret_hash.is_some() { Err(OAuthError::UnauthorizedClient.into()) } else { Ok(()) }
+        if client.is_machine() { Err(OAuthError::UnauthorizedClient.into()) } else { Ok(()) }
     }
 
     /// Authenticates a machine client, and grants the requested scopes if it may have them.
@@ -56,9 +56,10 @@ impl Registry {
             None if id == FIRST_PARTY => return Err(OAuthError::UnauthorizedClient.into()),
             None => return Err(OAuthError::InvalidClient.into()),
         };
-        let expected = client.secret_hash.as_deref().ok_or(OAuthError::UnauthorizedClient)?;
-        // Hashes of secrets with 256 random bits: the time of their comparison reveals nothing.
-        if credentials.secret.as_deref().map(|secret| hash(secret.as_bytes())).as_deref() != Some(expected) {
+        if !client.is_machine() {
+            return Err(OAuthError::UnauthorizedClient.into());
+        }
+        if !credentials.secret.as_deref().is_some_and(|secret| client.has_secret(secret)) {
             return Err(OAuthError::InvalidClient.into());
         }
         let scope = scope.unwrap_or_else(|| client.scope.clone());

@@ -20,7 +20,7 @@ impl Checkout {
     /// Captures all or part of the authorized amount.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Order`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
+    /// [`Error::OwnOrder`], [`Error::NotFound`], [`Error::Order`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
     pub async fn capture(
         &self,
         by: &OrderAccess,
@@ -28,6 +28,7 @@ impl Checkout {
         new: &NewCapture,
         request: &IdempotentRequest,
     ) -> Result<Idempotent<Payment>, Error> {
+        by.check_not_own(order.customer())?;
         let decide = |order| {
             Decision::by(order, |order| {
                 Ok((order.begin_capture(new, request.context())?, StockChanges::default()))

@@ -2,7 +2,7 @@
 
 use super::process::{self, Decision, Progress, damaged};
 use crate::{
-    auth::OrderAccess,
+    auth::{OrderAccess, Scope},
     domain::{
         id::Id,
         order::{Fulfilment, NewFulfilment, Order},
@@ -18,7 +18,7 @@ use crate::{
 /// Ships all or part of an order.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Order`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
+/// [`Error::OwnOrder`], [`Error::NotFound`], [`Error::Order`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
 pub async fn fulfil(
     orders: &Orders,
     by: &OrderAccess,
@@ -27,6 +27,10 @@ pub async fn fulfil(
     id: Id<Fulfilment>,
     request: &IdempotentRequest,
 ) -> Result<Idempotent<Fulfilment>, Error> {
+    by.check_not_own(order.customer())?;
+    if let (true, OrderAccess::Any(staff)) = (new.despite_dispute, by) {
+        staff.require(Scope::PaymentsWrite)?;
+    }
     let decide =
         |order| Decision::by(order, |order| Ok((id, order.fulfil(id, new.clone(), request.context())?)));
     let result = |order: &Order, id| {

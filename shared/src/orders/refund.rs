@@ -21,7 +21,7 @@ impl Checkout {
     /// Refunds all or part of a payment, and releases or restocks goods.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Order`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
+    /// [`Error::OwnOrder`], [`Error::NotFound`], [`Error::Order`], [`Error::Validation`], [`Error::IdempotencyKeyReused`].
     pub async fn refund(
         &self,
         by: &OrderAccess,
@@ -30,6 +30,7 @@ impl Checkout {
         id: Id<Refund>,
         request: &IdempotentRequest,
     ) -> Result<Idempotent<Refund>, Error> {
+        by.check_not_own(order.customer())?;
         let decide = |order| {
             Decision::by(order, |order| {
                 order.begin_refund(id, new.clone(), request.context())?;

@@ -106,12 +106,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<OpenSession, Error> {
         let code = self.unused(presented, now).await?;
-        let challenge = hash(presented.code_verifier.as_bytes());
-        let fits = code.expires_at > now.as_seconds()
-            && code.client_id == presented.client_id
-            && code.redirect_uri.as_str() == presented.redirect_uri
-            && code.code_challenge == challenge;
-        if !fits {
+        if code.expires_at <= now.as_seconds() {
             return Err(INVALID);
         }
         let (session, opened) = opening(id, code.user_id, code.epoch, code.client_id, code.scope, now)?;
@@ -134,10 +129,16 @@ impl Sessions {
         }
     }
 
-    /// Loads an unused code. If it was used before, one of its two users must have stolen it, so its session ends
-    /// (RFC 6749, section 4.1.2).
+    /// Loads an unused code of this client. If it was used before, one of its two users must have stolen it, so its session
+    /// ends (RFC 6749, section 4.1.2). Someone without the client's redirect URI and verifier ends nothing.
     async fn unused(&self, presented: &CodeExchange<'_>, now: Timestamp) -> Result<CodeItem, Error> {
         let code: CodeItem = self.users.read(code_key(presented.code)).await?.ok_or(INVALID)?;
+        let fits = code.client_id == presented.client_id
+            && code.redirect_uri.as_str() == presented.redirect_uri
+            && code.code_challenge == hash(presented.code_verifier.as_bytes());
+        if !fits {
+            return Err(INVALID);
+        }
         match code.session_id {
             None => Ok(code),
             Some(session) => {

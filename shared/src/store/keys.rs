@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_dynamodb::{Client, types::Update};
+use aws_sdk_dynamodb::{
+    Client,
+    types::{AttributeValue, Update},
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -41,6 +44,9 @@ struct KeyItem {
     x: String,
     /// TTL attribute: when the key is retired, in seconds since the Unix epoch.
     expires_at: i64,
+    /// Set if the key must not be used any more. The item stays for a while, so that verifiers learn of it.
+    #[serde(default)]
+    revoked: bool,
 }
 
 /// Expiry of a key that is not retired: the year 2100.
@@ -66,15 +72,21 @@ impl Known {
         Self { keys, retired_at, withdrawals, read_at: Timestamp::from_millis(0) }
     }
 
-    /// Adds what was read since, and forgets what has expired.
-    fn with(&self, items: Vec<Item>, now: Timestamp) -> Result<Self, Error> {
+    /// Adds what was read since: all that expires after `after`, and so all keys in use. Forgets what has expired.
+    fn with(&self, items: Vec<Item>, after: i64, now: Timestamp) -> Result<Self, Error> {
         let mut known = Self { read_at: now, ..self.clone() };
+        // A key that was not read again was revoked while this instance slept.
+        known.retired_at.retain(|_, expires_at| *expires_at <= after);
         for item in items {
             if item.contains_key("subject") {
                 let withdrawal: WithdrawalItem = serde_dynamo::from_item(item).map_err(Error::internal)?;
                 known.withdrawals.insert(withdrawal.subject, withdrawal);
             } else {
                 let key: KeyItem = serde_dynamo::from_item(item).map_err(Error::internal)?;
+                if key.revoked {
+                    known.retired_at.remove(&key.sk);
+                    continue;
+                }
                 let public = BASE64_URL_SAFE_NO_PAD.decode(key.x).map_err(Error::internal)?;
                 known.keys.insert(key.sk.clone(), public);
                 known.retired_at.insert(key.sk, key.expires_at);
@@ -128,6 +140,21 @@ impl KeyTable {
         transaction.try_commit().await.map(drop)
     }
 
+    /// Stops the use of a key at once.
+    pub async fn revoke(&self, kid: &str, context: &ChangeContext) -> Result<(), Error> {
+        let update = Update::builder()
+            .set_key(Some(Key::Jwk { kid: kid.to_owned() }.item()))
+            .update_expression("SET revoked = :true, expires_at = :at")
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(revoked)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .expression_attribute_values(":at", number((context.at + withdrawals::LIFETIME).as_seconds()));
+        let event = audit::event(context, kid)?.created(json!({"state": "revoked"}));
+        let transaction = Transaction::new(&self.client, &self.table)
+            .update(update, |_| Error::StaleVersion)?
+            .audited(&event, &self.common)?;
+        transaction.try_commit().await.map(drop)
+    }
+
     /// Reads the keys that are not retired.
     pub async fn read(&self, now: Timestamp) -> Result<PublicKeys, Error> {
         Ok(self.update(&Known::empty(), now).await?.keys)
@@ -150,7 +177,7 @@ impl KeyTable {
             items.extend(page.items.into_iter().flatten());
             start = page.last_evaluated_key;
             if start.is_none() {
-                return known.with(items, now);
+                return known.with(items, after, now);
             }
         }
     }

@@ -19,6 +19,10 @@ pub enum OrderError {
     NotRefundable,
     #[error("The order can't be shipped: it is not paid, it is closed, or nothing is left to ship.")]
     NotFulfillable,
+    #[error(
+        "The customer disputes the charge. Ship anyway with `despite_dispute`, which needs `payments:write`."
+    )]
+    Disputed,
     /// The payment deadline has not passed, or the order is paid.
     #[error("the order has not expired")]
     NotExpired,

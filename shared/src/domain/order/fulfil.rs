@@ -20,7 +20,8 @@ impl Order {
     /// Ships all or part of the order.
     ///
     /// # Errors
-    /// [`OrderError::NotFulfillable`], [`OrderError::PaymentInProgress`], [`OrderError::Invalid`].
+    /// [`OrderError::NotFulfillable`], [`OrderError::PaymentInProgress`], [`OrderError::Disputed`],
+    /// [`OrderError::Invalid`].
     pub fn fulfil(
         &mut self,
         id: Id<Fulfilment>,
@@ -35,6 +36,9 @@ impl Order {
         }
         if self.cancelling || self.refunds.iter().any(Refund::is_in_doubt) {
             return Err(OrderError::PaymentInProgress);
+        }
+        if self.disputed && !new.despite_dispute {
+            return Err(OrderError::Disputed);
         }
         let all_left = || {
             let open = self.lines.iter().filter(|line| line.open() > 0);

@@ -37,6 +37,8 @@ pub struct Tracking {
 pub struct NewFulfilment {
     pub(super) lines: Option<Vec<ItemQuantity>>,
     pub(super) tracking: Option<Tracking>,
+    /// Set to ship although the customer disputes the charge.
+    pub despite_dispute: bool,
 }
 
 impl NewFulfilment {
@@ -51,6 +53,7 @@ impl NewFulfilment {
                 Some(Tracking { carrier: carrier?, number: number? })
             })
         });
-        Some(Self { lines: lines?, tracking: tracking? })
+        let despite_dispute = body.field("despite_dispute").or(false, |field| field.boolean(Ok));
+        Some(Self { lines: lines?, tracking: tracking?, despite_dispute: despite_dispute? })
     }
 }
