@@ -365,9 +365,9 @@ fn contracts_agree_with_the_routes() {
             "operationId: get",
         )
         .finds(
-            "openapi-openid.yaml must have operationId oauth-metadata-openid",
-            "functions/oauth-metadata/openapi-openid.yaml",
-            "operationId: oauth-metadata-openid",
+            "openapi-submit.yaml must have operationId oauth-authorize-submit",
+            "functions/oauth-authorize/openapi-submit.yaml",
+            "operationId: oauth-authorize-submit",
             "operationId: oauth-metadata",
         );
 }

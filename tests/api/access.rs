@@ -58,8 +58,7 @@ pub async fn row(shop: &Shop, objects: &Objects, operation: &Operation) -> Row {
         | "users-get"
         | "oauth-clients-list"
         | "oauth-jwks"
-        | "oauth-metadata"
-        | "oauth-metadata-openid" => shop.get(&path).into(),
+        | "oauth-metadata" => shop.get(&path).into(),
         "products-create" => shop.post(&path).key(&unique("key")).json(&new_product("access")).into(),
         "products-update" => shop.patch(&path).if_match("*").json(&json!({"name": "New name"})).into(),
         "products-archive" => {

@@ -362,12 +362,9 @@ async fn what_the_staff_does_with_users_costs_as_much() {
 async fn oauth_costs_what_it_must() {
     let (shop, _alone) = Shop::alone().await;
     let person = shop.register_person().await;
-    for path in [
-        &*STOREFRONT_CLIENT.path(None),
-        "/.well-known/oauth-authorization-server",
-        "/.well-known/openid-configuration",
-        "/.well-known/jwks.json",
-    ] {
+    for path in
+        [&*STOREFRONT_CLIENT.path(None), "/.well-known/oauth-authorization-server", "/.well-known/jwks.json"]
+    {
         shop.get(path).send().await.expect(200);
         let watched = shop.any_call().observe();
         shop.get(path).send().await.expect(200);

@@ -16,9 +16,8 @@ const FAULTS_ELSEWHERE: [(&str, &str); 3] =
     [("keys-rotate", "keys"), ("mail-send", "mail"), ("products-availability", "availability")];
 
 /// Operations that no request written by hand can show, and the reason.
-const NOT_BY_HAND: [(&str, &str); 3] = [
+const NOT_BY_HAND: [(&str, &str); 2] = [
     ("oauth-authorize-submit", "needs the form's token and cookie"),
-    ("oauth-metadata-openid", "answers like oauth-metadata, at another path"),
     ("payments-webhook", "needs the provider's signature"),
 ];
 

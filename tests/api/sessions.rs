@@ -26,8 +26,10 @@ pub fn later(shop: &Shop, session: &Session, seconds: i64) {
             item[name] = json!({"S": earlier.to_string()});
         }
     }
-    let expires_at: i64 = item["expires_at"]["N"].as_str().unwrap().parse().unwrap();
-    item["expires_at"] = json!({"N": (expires_at - seconds).to_string()});
+    for name in ["expires_at", "idle_until"] {
+        let at: i64 = item[name]["N"].as_str().unwrap().parse().unwrap();
+        item[name] = json!({"N": (at - seconds).to_string()});
+    }
     shop.write(USERS, item);
 }
 
@@ -324,6 +326,29 @@ async fn a_session_ends_thirty_days_after_it_began() {
     let next = shop.refresh(&session.refresh_token).send().await.expect(200);
     later(&shop, &session, 60);
     assert_refused(&shop.refresh(next["refresh_token"].as_str().unwrap()).send().await);
+}
+
+#[tokio::test]
+async fn a_session_of_staff_ends_after_half_an_hour_of_rest_and_after_twelve_hours() {
+    let shop = Shop::shared().await;
+    for role in ["staff", "admin"] {
+        let person = shop.register_as(role).await;
+        let session = shop.session(&person).await;
+        later(&shop, &session, 30 * 60 + 1);
+        assert_refused(&shop.refresh(&session.refresh_token).send().await);
+
+        // At work, it goes on.
+        let mut session = shop.session(&person).await;
+        for _ in 0..24 {
+            later(&shop, &session, 29 * 60);
+            session = Session::of(&shop.refresh(&session.refresh_token).send().await.expect(200));
+        }
+        later(&shop, &session, 24 * 60 + 1);
+        assert_refused(&shop.refresh(&session.refresh_token).send().await);
+    }
+    let customer = shop.session(&shop.register_person().await).await;
+    later(&shop, &customer, 29 * 24 * 60 * 60);
+    shop.refresh(&customer.refresh_token).send().await.expect(200);
 }
 
 #[tokio::test]

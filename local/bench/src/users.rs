@@ -157,6 +157,8 @@ impl Users {
                 "epoch": {"N": "0"},
                 "token_hash": {"S": token.hash()},
                 "created_at": {"S": THEN},
+                "idle_for": {"N": "1800"},
+                "idle_until": {"N": NEVER},
                 "expires_at": {"N": NEVER},
             }),
         )?;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::{HeaderMap, body::Bytes, header::AUTHORIZATION, http::request::Parts};
+use hyper::{HeaderMap, body::Bytes, http::request::Parts};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use shared::{domain::time::Timestamp, telemetry};
@@ -67,7 +67,7 @@ impl Secrets {
         Self::start(None, BTreeMap::new(), secrets, functions, None).await
     }
 
-    /// Starts one on a file, for callers with this access key. A secret that is in the file already keeps its value.
+    /// Starts one on a file, for callers with this session token. A secret that is in the file already keeps its value.
     ///
     /// # Errors
     /// [`EmulatorError`].
@@ -75,9 +75,10 @@ impl Secrets {
         path: &Path,
         secrets: Vec<template::Secret>,
         functions: &str,
-        access_key: &str,
+        session_token: &str,
     ) -> Result<Self, EmulatorError> {
-        Self::start(Some(path.to_owned()), load(path)?, secrets, functions, Some(access_key.to_owned())).await
+        Self::start(Some(path.to_owned()), load(path)?, secrets, functions, Some(session_token.to_owned()))
+            .await
     }
 
     async fn start(
@@ -85,7 +86,7 @@ impl Secrets {
         mut stored: BTreeMap<String, Secret>,
         secrets: Vec<template::Secret>,
         functions: &str,
-        access_key: Option<String>,
+        session_token: Option<String>,
     ) -> Result<Self, EmulatorError> {
         let mut rotations = BTreeMap::new();
         for secret in secrets {
@@ -96,7 +97,7 @@ impl Secrets {
         let http = reqwest::Client::builder().no_proxy().timeout(STEP_TIMEOUT).build()?;
         let functions = functions.to_owned();
         let state =
-            Arc::new(State { file, secrets: Mutex::new(stored), rotations, functions, http, access_key });
+            Arc::new(State { file, secrets: Mutex::new(stored), rotations, functions, http, session_token });
         let answering = Arc::clone(&state);
         let server = Server::start(0, move |parts, body| {
             let state = Arc::clone(&answering);
@@ -292,8 +293,8 @@ struct State {
     rotations: BTreeMap<String, template::Rotation>,
     functions: String,
     http: reqwest::Client,
-    /// Access key that callers must have.
-    access_key: Option<String>,
+    /// Session token that callers must have.
+    session_token: Option<String>,
 }
 
 impl State {
@@ -377,11 +378,11 @@ impl State {
         aws::json_1_1(self.operate(operation, body))
     }
 
-    /// Returns whether the caller has the access key. Signatures are not verified.
+    /// Returns whether the caller has the session token. Signatures are not verified.
     fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(access_key) = &self.access_key else { return true };
-        let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        server::is_from_program(headers) && sent.contains(&format!("Credential={access_key}/"))
+        let Some(session_token) = &self.session_token else { return true };
+        let sent = headers.get("x-amz-security-token").is_some_and(|sent| sent == session_token);
+        sent && server::is_from_program(headers)
     }
 
     fn operate(self: &Arc<Self>, operation: &str, body: &Bytes) -> Result<Value, AwsError> {

@@ -156,6 +156,7 @@ enum Keys {
     /// describes what to do when a key has leaked.
     Revoke {
         /// Id of the key
+        #[arg(allow_hyphen_values = true)]
         key: String,
         /// Stack of a deployed shop, by the AWS CLI [default: the shop on this machine]
         #[arg(long)]

@@ -153,9 +153,9 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
     let reserved = free_port()?;
     let port = reserved.local_addr()?.port();
     let functions = format!("http://127.0.0.1:{port}");
-    let access_key = server::uuid();
+    let session_token = server::uuid();
     let secrets = data::secrets(data.path());
-    let secrets = Secrets::on_file(&secrets, template.secrets()?, &functions, &access_key).await?;
+    let secrets = Secrets::on_file(&secrets, template.secrets()?, &functions, &session_token).await?;
     let mailbox = Mailbox::on_file(&data::mails(data.path())).await?;
     let bus = EventBridge::on_file(&data::events(data.path())).await?;
     let stripe = Stripe::on_file(&data::stripe(data.path()), account(&secrets)?).await?;
@@ -170,7 +170,8 @@ async fn open(options: &Options, group: &Group) -> Result<Infallible, UpError> {
         ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.url.clone()),
         ("AWS_ENDPOINT_URL_SESV2", mailbox.url.clone()),
         ("PAYMENTS_URL", stripe.url.clone()),
-        ("AWS_ACCESS_KEY_ID", access_key),
+        // Unlike the other credentials, local/env does not set it.
+        ("AWS_SESSION_TOKEN", session_token),
     ];
     drop(reserved);
     let mut watch = Watch::start(options, port, &cargo_lambda, &services)?;

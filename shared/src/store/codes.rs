@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     logins::Authenticated,
     schema::Key,
-    sessions::{OpenSession, Sessions, opening},
+    sessions::{Lifetime, OpenSession, Sessions, opening},
     text,
     transaction::Transaction,
     users::at_epoch,
@@ -109,7 +109,8 @@ impl Sessions {
         if code.expires_at <= now.as_seconds() {
             return Err(INVALID);
         }
-        let (session, opened) = opening(id, code.user_id, code.epoch, code.client_id, code.scope, now)?;
+        let (session, opened) =
+            opening(id, code.user_id, code.epoch, code.client_id, code.scope, &Lifetime::CUSTOMER, now)?;
         let used = Update::builder()
             .set_key(Some(code_key(presented.code).item()))
             .update_expression("SET session_id = :session")

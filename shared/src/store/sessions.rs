@@ -22,14 +22,37 @@ use crate::{
     domain::{
         id::Id,
         time::Timestamp,
-        user::{Actor, Session, User},
+        user::{Actor, Role, Session, User},
     },
     error::{Error, OAuthError},
     telemetry::{self, Metric},
 };
 
-/// A session ends after this time, however often it is refreshed.
-const EXPIRES_AFTER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Duration of a session.
+pub(super) struct Lifetime {
+    /// It ends after this time, however often it is refreshed.
+    absolute: Duration,
+    /// It ends if it is not refreshed for this time.
+    idle: Duration,
+}
+
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl Lifetime {
+    /// Of a customer, and of an app that acts for a user.
+    pub const CUSTOMER: Self = Self { absolute: MONTH, idle: MONTH };
+    /// Of staff, within a working day (OWASP ASVS 5.0, 7.3).
+    const STAFF: Self =
+        Self { absolute: Duration::from_secs(12 * 60 * 60), idle: Duration::from_secs(30 * 60) };
+
+    fn of(role: Role) -> Self {
+        match role {
+            Role::Customer => Self::CUSTOMER,
+            Role::Staff | Role::Admin => Self::STAFF,
+        }
+    }
+}
+
 /// A used refresh token returns the same successor for this time, so that a lost response or a second browser tab does not
 /// end the session.
 const REPEATABLE_FOR: Duration = Duration::from_secs(10);
@@ -62,6 +85,10 @@ pub struct SessionItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused_at: Option<Timestamp>,
     created_at: Timestamp,
+    /// The session ends if it is not refreshed for so many seconds.
+    idle_for: u64,
+    /// When it ends unless it is refreshed, in seconds since the Unix epoch.
+    idle_until: i64,
     /// TTL attribute, in seconds since the Unix epoch.
     expires_at: i64,
 }
@@ -99,7 +126,8 @@ impl Sessions {
             }
         };
         let (client_id, scope) = (FIRST_PARTY.to_owned(), user.role().scopes());
-        let (item, opened) = opening(id, user.user(), user.epoch(), client_id, scope, now)?;
+        let lifetime = Lifetime::of(user.role());
+        let (item, opened) = opening(id, user.user(), user.epoch(), client_id, scope, &lifetime, now)?;
         transaction.create(item, |_| Error::internal("a session of this id exists"))?.commit().await?;
         Ok(opened)
     }
@@ -130,10 +158,11 @@ impl Sessions {
             .table_name(&self.users.table)
             .set_key(Some(Key::Session(presented.user, presented.session).item()))
             .update_expression(
-                "SET token_hash = :next, rotated_before = if_not_exists(rotated_at, :now), rotated_at = :now",
+                "SET token_hash = :next, rotated_before = if_not_exists(rotated_at, :now), rotated_at = :now, \
+                 idle_until = idle_for + :seconds",
             )
             .condition_expression(format!(
-                "token_hash = :presented AND client_id = :client AND expires_at > :seconds{narrowed}"
+                "token_hash = :presented AND client_id = :client AND expires_at > :seconds AND idle_until > :seconds{narrowed}"
             ))
             .expression_attribute_values(":presented", text(presented.hash()))
             .expression_attribute_values(":next", text(successor.hash()))
@@ -184,7 +213,7 @@ impl Sessions {
         keys: &KeySet,
         now: Timestamp,
     ) -> Result<RefreshToken, Error> {
-        let over = session.expires_at <= now.as_seconds();
+        let over = session.expires_at.min(session.idle_until) <= now.as_seconds();
         let Some(current) = session.token_hash.as_deref().filter(|_| !over && session.client_id == client_id)
         else {
             return Err(INVALID);
@@ -288,6 +317,7 @@ pub(super) fn opening(
     epoch: i64,
     client_id: String,
     scope: Scopes,
+    lifetime: &Lifetime,
     now: Timestamp,
 ) -> Result<(Item, OpenSession), Error> {
     let refresh_token = RefreshToken::first(user, id)?;
@@ -303,7 +333,9 @@ pub(super) fn opening(
         rotated_before: None,
         reused_at: None,
         created_at: now,
-        expires_at: (now + EXPIRES_AFTER).as_seconds(),
+        idle_for: lifetime.idle.as_secs(),
+        idle_until: (now + lifetime.idle).as_seconds(),
+        expires_at: (now + lifetime.absolute).as_seconds(),
     };
     let item = serde_dynamo::to_item(session).map_err(Error::internal)?;
     Ok((Key::Session(user, id).on(item), OpenSession { grant, refresh_token }))

@@ -448,7 +448,8 @@ const CODES: [&str; 5] = [
     "ValidationError",
 ];
 
-/// Each reason at each item of a transaction, and a failed condition beside a conflict or throttling.
+/// Each reason at each item of a transaction, and a failed condition before and after a conflict or throttling of its
+/// neighbour; the last and first item are neighbours, too.
 fn mixes(items: usize) -> Vec<Vec<&'static str>> {
     let with = |reasons: &[(usize, &'static str)]| {
         let mut all = vec!["None"; items];
@@ -456,8 +457,8 @@ fn mixes(items: usize) -> Vec<Vec<&'static str>> {
         all
     };
     let alone = (0..items).flat_map(|item| CODES.map(|code| with(&[(item, code)])));
-    let pairs = (0..items)
-        .flat_map(|one| (0..items).filter(move |other| *other != one).map(move |other| (one, other)));
+    let pairs =
+        (0..items).map(|one| (one, (one + 1) % items)).flat_map(|(one, other)| [(one, other), (other, one)]);
     let pairs = pairs
         .flat_map(|(one, other)| CODES[1..3].iter().map(move |code| with(&[(one, CODES[0]), (other, code)])));
     alone.chain(pairs).collect()

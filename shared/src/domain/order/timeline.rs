@@ -75,13 +75,17 @@ impl TimelineEvent {
 
     /// Returns the part that the audit trail shows beside actor, time and request.
     pub fn audited(&self) -> Value {
-        json!({
+        let mut event = json!({
             "type": self.r#type,
             "amount": self.amount,
             "payment_id": self.payment_id,
             "refund_id": self.refund_id,
             "fulfilment_id": self.fulfilment_id,
-        })
+        });
+        if let Value::Object(fields) = &mut event {
+            fields.retain(|_, value| !value.is_null());
+        }
+        event
     }
 
     pub(super) fn of_payment(self, id: Id<Payment>, amount: Money) -> Self {
