@@ -449,7 +449,6 @@ async fn i01_of_a_hundred_pieces_a_hundred_are_sold_to_three_hundred_buyers_what
 async fn i22_of_cancel_pay_and_expire_at_once_one_wins() {
     let shop = selling(4).await;
     let mug = shop.create_stocked("one-wins", 1_000).await;
-    let (mut paid, mut over) = (0, 0);
     for round in 0..20 {
         let order = shop.ordered(&[(mug.id(), 1)]).await;
         let start = shop.calls("TransactWriteItems").about(mark_of(&order)).times(2).hold();
@@ -483,21 +482,17 @@ async fn i22_of_cancel_pay_and_expire_at_once_one_wins() {
             "open" => {
                 assert_eq!(end["payment_status"], "paid", "{end:?}");
                 assert!(cancelled.status == 409, "{cancelled:?}");
-                paid += 1;
             }
             // Who was told that it is paid may have cancelled it after; then the money is back.
             "cancelled" => {
                 assert!([200, 202].contains(&cancelled.status), "{cancelled:?}");
-                over += 1;
             }
             "expired" => {
                 assert!(payment.status != 201 && cancelled.status == 409, "{payment:?} {cancelled:?}");
-                over += 1;
             }
             other => panic!("{other}: {end:?}"),
         }
     }
-    assert_eq!(paid + over, 20);
     shop.assert_books(&[mug.id()]);
 }
 

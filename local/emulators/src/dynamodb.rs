@@ -136,6 +136,17 @@ impl Dynamo {
     }
 }
 
+/// Reads an item from the file of a database, which may be in use. The key and the item are in DynamoDB's JSON.
+///
+/// # Errors
+/// [`DatabaseError`].
+pub fn read(file: &Path, table: &str, key: &Value) -> Result<Option<Value>, DatabaseError> {
+    let database = Database::new(&file.to_string_lossy());
+    let database = database.map_err(|error| DatabaseError::Open(file.to_owned(), error))?;
+    let found = database.get_item(request(json!({"TableName": table, "Key": key}))?)?;
+    Ok(json!(found).get("Item").filter(|item| !item.is_null()).cloned())
+}
+
 /// Deletes expired items every minute, as DynamoDB does by their time to live. `say` reports failures.
 pub async fn delete_expired(database: Database, say: impl Fn(&str)) -> Infallible {
     loop {

@@ -67,7 +67,7 @@ impl DataFolder {
     }
 
     pub fn database(&self) -> PathBuf {
-        self.path.join("shop.db")
+        database(&self.path)
     }
 
     /// Marks a seeded catalogue.
@@ -83,6 +83,10 @@ impl DataFolder {
 
 pub fn default_folder() -> PathBuf {
     template::repository().join("local/.data")
+}
+
+pub fn database(folder: &Path) -> PathBuf {
+    folder.join("shop.db")
 }
 
 /// File of the secrets. `cargo shop token` reads it while `cargo shop up` is running.

@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use emulators::{EmulatorError, secrets_manager};
+use emulators::{
+    EmulatorError,
+    dynamodb::{self, DatabaseError},
+    secrets_manager,
+};
 use serde_json::{Value, json};
 use shared::{
     auth::{Authority, Claims, FIRST_PARTY, Grant, KeySet, Role, SigningKey},
@@ -17,6 +21,8 @@ use crate::data;
 
 /// Secret of the signing keys, as in local/env.
 const SIGNING_SECRET: &str = "SigningSecret";
+/// Table of the accounts, as in local/env.
+const USERS_TABLE: &str = "UsersTable";
 
 /// No key, or no token can be made.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,8 @@ pub enum KeyError {
     Missing(PathBuf),
     #[error(transparent)]
     Secrets(#[from] EmulatorError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     #[error("the system has no randomness for a key")]
     Random,
     #[error("cannot make a token: {0}")]
@@ -77,13 +85,30 @@ pub fn token(key: &SigningKey, issuer: &str, role: Role) -> Result<String, KeyEr
     token_of(key, issuer, user(role)?, role)
 }
 
+/// Signs a token for the seeded user of a role in a data folder. It is valid although earlier tokens of the user may have
+/// been withdrawn, by a log-out for example.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn current_token(folder: &Path, issuer: &str, role: Role) -> Result<String, KeyError> {
+    let (key, user) = (load(folder)?, user(role)?);
+    let profile = json!({"pk": {"S": format!("USER#{user}")}, "sk": {"S": "PROFILE"}});
+    let profile = dynamodb::read(&data::database(folder), USERS_TABLE, &profile)?;
+    let epoch = profile.and_then(|profile| profile["epoch"]["N"].as_str()?.parse().ok());
+    sign(&key, issuer, user, role, epoch.unwrap_or(0))
+}
+
 /// Signs a token for any user of a role.
 ///
 /// # Errors
 /// [`KeyError::Token`].
 pub fn token_of(key: &SigningKey, issuer: &str, user: Id<User>, role: Role) -> Result<String, KeyError> {
+    sign(key, issuer, user, role, 0)
+}
+
+fn sign(key: &SigningKey, issuer: &str, user: Id<User>, role: Role, epoch: i64) -> Result<String, KeyError> {
     let (subject, client_id) = (Actor::User(user), FIRST_PARTY.to_owned());
-    let authority = Authority { subject, client_id, session: None, epoch: 0 };
+    let authority = Authority { subject, client_id, session: None, epoch };
     let grant = Grant { authority, scope: role.scopes() };
     Ok(key.sign(&Claims::of(&grant, issuer, telemetry::now())?)?)
 }

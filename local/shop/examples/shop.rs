@@ -345,8 +345,8 @@ fn open(Up { place, host, fresh, release, concurrency }: &Up) -> Done {
 }
 
 fn token(role: Role, place: &Place) -> Done {
-    let key = keys::load(&place.folder.path())?;
-    println!("{}", keys::token(&key, &format!("http://localhost:{}/v1", place.port), role.into())?);
+    let issuer = format!("http://localhost:{}/v1", place.port);
+    println!("{}", keys::current_token(&place.folder.path(), &issuer, role.into())?);
     Ok(ExitCode::SUCCESS)
 }
 
